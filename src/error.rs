@@ -1,0 +1,221 @@
+//! The one error type, and the checks that every public function makes of its input.
+
+use core::fmt;
+
+use ndarray::{ArrayRef, Dimension};
+
+use crate::Scalar;
+
+/// Result of a fallible function of this crate.
+pub type Result<V, E = Error> = core::result::Result<V, E>;
+
+/// What is wrong with an input, and where.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tensor has another shape than its partners require.
+    Shape {
+        /// Name of the argument.
+        what: &'static str,
+        /// Required shape.
+        expected: Dims,
+        /// Shape that came.
+        got: Dims,
+    },
+    /// An argument that must hold something is empty.
+    Empty {
+        /// Name of the argument.
+        what: &'static str,
+    },
+    /// A value is NaN or infinite.
+    NotFinite {
+        /// Name of the argument.
+        what: &'static str,
+        /// Index of the first such value, row-major.
+        index: usize,
+    },
+    /// A number lies outside its range (NaN lies outside every range).
+    OutOfRange {
+        /// Name of the argument.
+        what: &'static str,
+        /// Index within the argument, 0 for a single number.
+        index: usize,
+        /// Value that came.
+        value: f64,
+        /// The range, in words.
+        expected: &'static str,
+    },
+    /// More was asked for than the stated limit.
+    TooLarge {
+        /// Name of the quantity.
+        what: &'static str,
+        /// Amount that was asked for.
+        got: usize,
+        /// Largest amount that is accepted.
+        limit: usize,
+    },
+    /// Settings that exclude each other, or that this function does not cover.
+    Unsupported {
+        /// Which combination, in words.
+        what: &'static str,
+    },
+    /// A matrix has no inverse to working precision.
+    Singular {
+        /// Name of the matrix.
+        what: &'static str,
+    },
+    /// An iteration did not reach its tolerance.
+    NoConvergence {
+        /// Iterations done.
+        iterations: usize,
+        /// Residual that was reached.
+        residual: f64,
+    },
+    /// Training produced a loss that is not finite.
+    Diverged {
+        /// Step (from 0) whose loss is not finite.
+        step: usize,
+        /// Index of the model instance.
+        instance: usize,
+    },
+    /// Two parts that were merged hold the same shard.
+    DuplicateShard {
+        /// Identifier of the shard.
+        shard: u64,
+    },
+    /// Bytes that are not what they should be.
+    Parse {
+        /// What was expected.
+        what: &'static str,
+        /// Offset of the first bad byte.
+        offset: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Shape { what, expected, got } => write!(f, "{what} has shape {got}, expected {expected}"),
+            Self::Empty { what } => write!(f, "{what} is empty"),
+            Self::NotFinite { what, index } => write!(f, "{what} is not finite at index {index}"),
+            Self::OutOfRange { what, index, value, expected } => {
+                write!(f, "{what} is {value} at index {index}, expected {expected}")
+            }
+            Self::TooLarge { what, got, limit } => write!(f, "{what} is {got}, the limit is {limit}"),
+            Self::Unsupported { what } => write!(f, "not supported: {what}"),
+            Self::Singular { what } => write!(f, "{what} is singular to working precision"),
+            Self::NoConvergence { iterations, residual } => {
+                write!(f, "no convergence after {iterations} iterations, residual {residual:e}")
+            }
+            Self::Diverged { step, instance } => {
+                write!(f, "the loss of instance {instance} is not finite at step {step}")
+            }
+            Self::DuplicateShard { shard } => write!(f, "shard {shard} was merged before"),
+            Self::Parse { what, offset } => write!(f, "expected {what} at byte {offset}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A shape of up to [`Dims::MAX`] axes, kept without allocation so that [`Error`] stays `Copy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dims {
+    rank: usize,
+    axes: [usize; Self::MAX],
+}
+
+impl Dims {
+    /// Number of axes that are kept; a longer shape shows its first axes and its true rank.
+    pub const MAX: usize = 4;
+
+    /// The shape with these axes.
+    #[must_use]
+    pub fn new(shape: &[usize]) -> Self {
+        let mut axes = [0; Self::MAX];
+        for (kept, &axis) in axes.iter_mut().zip(shape) {
+            *kept = axis;
+        }
+        Self { rank: shape.len(), axes }
+    }
+}
+
+impl fmt::Display for Dims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(")?;
+        for (position, axis) in self.axes.iter().take(self.rank).enumerate() {
+            let separator = if position == 0 { "" } else { ", " };
+            write!(f, "{separator}{axis}")?;
+        }
+        f.write_str(if self.rank > Self::MAX { ", ...)" } else { ")" })
+    }
+}
+
+/// Checks that `x` has exactly this shape.
+pub(crate) fn check_shape<T, D: Dimension>(what: &'static str, x: &ArrayRef<T, D>, expected: &[usize]) -> Result<()> {
+    if x.shape() == expected {
+        return Ok(());
+    }
+    Err(Error::Shape { what, expected: Dims::new(expected), got: Dims::new(x.shape()) })
+}
+
+/// Checks that `x` has at least one element.
+pub(crate) fn check_not_empty<T, D: Dimension>(what: &'static str, x: &ArrayRef<T, D>) -> Result<()> {
+    if x.is_empty() { Err(Error::Empty { what }) } else { Ok(()) }
+}
+
+/// Checks that every element of `x` is finite.
+pub(crate) fn check_finite<T: Scalar, D: Dimension>(what: &'static str, x: &ArrayRef<T, D>) -> Result<()> {
+    match x.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NotFinite { what, index }),
+    }
+}
+
+/// Checks that every element of `x` satisfies `accepts`, which `expected` says in words; NaN must fail it.
+pub(crate) fn check_each<'a, T: Scalar>(
+    what: &'static str,
+    values: impl IntoIterator<Item = &'a T>,
+    expected: &'static str,
+    accepts: impl Fn(T) -> bool,
+) -> Result<()> {
+    for (index, &value) in values.into_iter().enumerate() {
+        if !accepts(value) {
+            return Err(Error::OutOfRange { what, index, value: value.as_f64(), expected });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that an amount does not exceed its limit.
+pub(crate) fn check_limit(what: &'static str, got: usize, limit: usize) -> Result<()> {
+    if got <= limit { Ok(()) } else { Err(Error::TooLarge { what, got, limit }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn a_message_says_what_and_where() {
+        let x = Array2::<f64>::zeros((2, 3));
+        let error = check_shape("x", &x, &[2, 4]).unwrap_err();
+        assert_eq!(error.to_string(), "x has shape (2, 3), expected (2, 4)");
+        let error = check_finite("w", &array![[1.0, f64::NAN]]).unwrap_err();
+        assert_eq!(error, Error::NotFinite { what: "w", index: 1 });
+    }
+
+    #[test]
+    fn nan_lies_outside_every_range() {
+        let error = check_each("p", &[0.5, f64::NAN], "0..=1", |p| (0.0..=1.0).contains(&p)).unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { index: 1, .. }));
+    }
+
+    #[test]
+    fn a_long_shape_is_cut_with_a_mark() {
+        assert_eq!(Dims::new(&[1, 2, 3, 4, 5]).to_string(), "(1, 2, 3, 4, ...)");
+        assert_eq!(Dims::new(&[]).to_string(), "()");
+    }
+}

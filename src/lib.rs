@@ -1,0 +1,41 @@
+//! `limpid` is an embeddable interpretability core: tensor-level primitives that say why a model produced its output.
+//!
+//! It owns no model, no automatic differentiation and no tensor type. It takes [`ndarray`] views, small traits and
+//! closures, and gives numbers back.
+//!
+//! | area | question |
+//! |---|---|
+//! | [`superposition`] | how do more features than dimensions fit into a layer? |
+//! | [`sae`] | which features hide in polysemantic neurons? |
+//! | [`math`] | the shared numerical layer: products, reductions, random streams, optimisers |
+//!
+//! # Letters
+//! Shapes use one legend everywhere: `b` samples or rows, `n` features (inputs, players), `d` model width, `m` hidden
+//! or dictionary size, `k` active, `c` classes, `t` tokens. ``x: (b, n)`` reads "`x` has `b` rows of `n` features".
+//!
+//! # Features
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `std` | yes | run-time choice of vector instructions, the system's float functions |
+//! | `rayon` | yes | parallel loops with the same floats as one thread |
+//! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
+//!
+//! Without features the crate is `no_std` with `alloc`.
+//!
+//! # Promises
+//! Bad input gives an [`Error`] that names what is wrong and where; it never panics and never becomes a silent zero.
+//! A fixed [`Seed`] gives the same numbers for every thread count.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod error;
+pub mod math;
+pub mod sae;
+pub mod scalar;
+pub mod superposition;
+
+pub use error::{Dims, Error, Result};
+pub use math::random::Seed;
+pub use scalar::Scalar;

@@ -1,0 +1,3 @@
+//! The shared numerical layer: every loop that matters for speed, and no word of interpretability.
+
+pub mod random;

@@ -1,0 +1,1 @@
+//! Sparse autoencoders: dictionaries that take superposed features apart again.

@@ -1,0 +1,1 @@
+//! Exact expected loss and gradient over the data distribution, without sampling.

@@ -1,0 +1,1 @@
+//! How features are laid out in the hidden space.

@@ -1,0 +1,12 @@
+//! Toy models of superposition: how more features than dimensions fit into a layer, and with what geometry.
+//!
+//! Letters: `n` features, `m` hidden dimensions, `b` samples. A weight matrix is `(m, n)`: column `i` is feature `i` in
+//! the hidden space. The density `p` of a feature is the probability that it is present, 1 minus the paper's sparsity.
+//!
+//! Source: Elhage et al., "Toy Models of Superposition" (2022), <https://transformer-circuits.pub/2022/toy_model/index.html>.
+
+pub mod expected;
+pub mod geometry;
+pub mod model;
+
+pub use model::{Architecture, Reduction, ToyModel};

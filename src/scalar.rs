@@ -6,17 +6,15 @@ use core::iter::Sum;
 use ndarray::{LinalgScalar, ScalarOperand};
 use num_traits::{Float, FloatConst, NumAssign};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
+mod vector;
+
+pub(crate) use vector::Vectorised;
 
 /// A float that the crate computes with: `f32` or `f64`.
 ///
-/// Sealed, so that operations can be added without breaking anybody.
+/// Sealed by a supertrait that is not exported, so that operations can be added without breaking anybody.
 pub trait Scalar:
-    sealed::Sealed
+    Vectorised
     + Float
     + FloatConst
     + NumAssign

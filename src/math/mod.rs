@@ -1,4 +1,8 @@
 //! The shared numerical layer: every loop that matters for speed, and no word of interpretability.
 
+pub(crate) mod block;
+pub mod optim;
+pub mod par;
 pub mod random;
-mod simd;
+pub mod schedule;
+pub(crate) mod simd;

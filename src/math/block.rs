@@ -1,0 +1,179 @@
+//! Products on blocks of samples that are held feature by feature.
+//!
+//! A block is a `(q, BLOCK)` matrix whose columns are samples: vector lanes run over samples, so that every product
+//! below is dense in its lanes however small `q` is. Only the first `live` columns are touched, a multiple of the
+//! lane count.
+//!
+//! ```text
+//! apply       C = A B        A: (p, q) small,  B: (q, BLOCK),  C: (p, BLOCK), handed out vector by vector
+//! accumulate  G += A Bᵀ      A: (p, BLOCK),    B: (s, BLOCK),  G: (p, s)
+//! ```
+
+use super::simd::{Simd, SimdBase, Vector, wide};
+use crate::Scalar;
+
+/// Samples in one block. Also the piece of a batch that has a random stream and a gradient of its own.
+pub(crate) const BLOCK: usize = 256;
+
+/// Rows of `A` in one register tile of [`apply`].
+const TILE: usize = 4;
+
+/// Columns of `A`'s partner in one register tile of [`accumulate`] on machines with 32 wide registers.
+const PAIR: usize = 4;
+
+/// The first `rows` samples, rounded up to whole vectors.
+pub(crate) fn live_lanes<T: Scalar>(rows: usize) -> usize {
+    rows.next_multiple_of(T::LANES)
+}
+
+/// Hands each vector of `A B` to `emit(row, lane, vector)`; `a: (p, q)` row-major, `b: (q, BLOCK)`.
+///
+/// Sums run over `q` in order, each product rounded before it is added.
+#[inline(always)]
+pub(crate) fn apply<T: Scalar, S: Simd>(
+    simd: S,
+    a: &[T],
+    q: usize,
+    b: &[T],
+    live: usize,
+    mut emit: impl FnMut(usize, usize, Vector<T, S>),
+) {
+    if q == 0 {
+        return;
+    }
+    let mut tiles = a.chunks_exact(TILE * q);
+    let mut row = 0;
+    for tile in &mut tiles {
+        apply_tile::<T, S, TILE>(simd, tile, q, b, live, row, &mut emit);
+        row += TILE;
+    }
+    for single in tiles.remainder().chunks_exact(q) {
+        apply_tile::<T, S, 1>(simd, single, q, b, live, row, &mut emit);
+        row += 1;
+    }
+}
+
+#[inline(always)]
+fn apply_tile<T: Scalar, S: Simd, const M: usize>(
+    simd: S,
+    tile: &[T],
+    q: usize,
+    b: &[T],
+    live: usize,
+    row: usize,
+    emit: &mut impl FnMut(usize, usize, Vector<T, S>),
+) {
+    let rows: [&[T]; M] = core::array::from_fn(|t| &tile[t * q..(t + 1) * q]);
+    for lane in (0..live).step_by(T::LANES) {
+        let mut sums = [Vector::<T, S>::splat(simd, T::zero()); M];
+        for (j, column) in b.chunks_exact(BLOCK).take(q).enumerate() {
+            let x = Vector::<T, S>::from_slice(simd, &column[lane..lane + T::LANES]);
+            for t in 0..M {
+                sums[t] += x * rows[t][j];
+            }
+        }
+        for (t, &sum) in sums.iter().enumerate() {
+            emit(row + t, lane, sum);
+        }
+    }
+}
+
+/// Adds `A Bᵀ` to `gram: (p, s)`; `a: (p, BLOCK)`, `b: (s, BLOCK)`.
+///
+/// Each entry is summed in [`Scalar`]'s lanes over the samples and then over the lanes, in one fixed order.
+#[inline(always)]
+pub(crate) fn accumulate<T: Scalar, S: Simd>(simd: S, a: &[T], b: &[T], live: usize, gram: &mut [T]) {
+    let (p, s) = (a.len() / BLOCK, b.len() / BLOCK);
+    let mut d = 0;
+    while d < p {
+        let height = if p - d >= TILE { TILE } else { 1 };
+        let mut i = 0;
+        while i < s {
+            let width = if s - i >= PAIR && (wide::<S>() || height == 1) { PAIR } else { 1 };
+            let (left, right) = (&a[d * BLOCK..(d + height) * BLOCK], &b[i * BLOCK..(i + width) * BLOCK]);
+            let out = &mut gram[d * s + i..];
+            match (height, width) {
+                (TILE, PAIR) => accumulate_tile::<T, S, TILE, PAIR>(simd, left, right, live, out, s),
+                (TILE, _) => accumulate_tile::<T, S, TILE, 1>(simd, left, right, live, out, s),
+                (_, PAIR) => accumulate_tile::<T, S, 1, PAIR>(simd, left, right, live, out, s),
+                _ => accumulate_tile::<T, S, 1, 1>(simd, left, right, live, out, s),
+            }
+            i += width;
+        }
+        d += height;
+    }
+}
+
+#[inline(always)]
+fn accumulate_tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    a: &[T],
+    b: &[T],
+    live: usize,
+    out: &mut [T],
+    stride: usize,
+) {
+    let left: [&[T]; M] = core::array::from_fn(|t| &a[t * BLOCK..(t + 1) * BLOCK]);
+    let right: [&[T]; N] = core::array::from_fn(|u| &b[u * BLOCK..(u + 1) * BLOCK]);
+    let mut sums = [[Vector::<T, S>::splat(simd, T::zero()); N]; M];
+    for lane in (0..live).step_by(T::LANES) {
+        let y: [Vector<T, S>; N] =
+            core::array::from_fn(|u| Vector::<T, S>::from_slice(simd, &right[u][lane..lane + T::LANES]));
+        for t in 0..M {
+            let x = Vector::<T, S>::from_slice(simd, &left[t][lane..lane + T::LANES]);
+            for u in 0..N {
+                sums[t][u] += x * y[u];
+            }
+        }
+    }
+    for t in 0..M {
+        for u in 0..N {
+            out[t * stride + u] += sums[t][u].reduce_sum();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::math::simd::level;
+    use crate::scalar::Vectorised;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use fearless_simd::dispatch;
+    use rand::Rng;
+
+    fn noise(len: usize, item: u64) -> Vec<f64> {
+        let mut stream = Seed(7).stream(0, item);
+        (0..len).map(|_| f64::from(stream.next_u32()) / 2e9 - 1.0).collect()
+    }
+
+    #[test]
+    fn apply_equals_the_triple_loop() {
+        for (p, q, live) in [(1, 1, 8), (4, 3, 16), (7, 5, 24), (9, 2, BLOCK)] {
+            let (a, b) = (noise(p * q, 1), noise(q * BLOCK, 2));
+            let mut c = vec![0.0; p * BLOCK];
+            dispatch!(level(), simd => apply(simd, &a, q, &b, live, |row, lane, v| {
+                v.store_slice(&mut c[row * BLOCK + lane..row * BLOCK + lane + f64::LANES]);
+            }));
+            for (row, lane) in (0..p).flat_map(|row| (0..live).map(move |lane| (row, lane))) {
+                let naive = (0..q).fold(0.0, |sum, j| sum + b[j * BLOCK + lane] * a[row * q + j]);
+                assert_eq!(c[row * BLOCK + lane], naive);
+            }
+        }
+    }
+
+    #[test]
+    fn accumulate_equals_the_triple_loop() {
+        for (p, s, live) in [(1, 1, 8), (4, 4, 16), (5, 9, 24), (2, 3, BLOCK)] {
+            let (a, b) = (noise(p * BLOCK, 3), noise(s * BLOCK, 4));
+            let mut gram = vec![1.0; p * s];
+            dispatch!(level(), simd => accumulate(simd, &a, &b, live, &mut gram));
+            for (d, i) in (0..p).flat_map(|d| (0..s).map(move |i| (d, i))) {
+                let naive: f64 = (0..live).map(|r| a[d * BLOCK + r] * b[i * BLOCK + r]).sum();
+                assert!((gram[d * s + i] - 1.0 - naive).abs() < 1e-12);
+            }
+        }
+    }
+}

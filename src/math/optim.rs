@@ -1,0 +1,221 @@
+//! First-order optimisers on flat parameters: SGD with momentum, Adam and AdamW.
+//!
+//! ```text
+//! sgd    u ← μ u + g + λ θ                       θ ← θ - s u
+//! adam   g ← g + λ θ (Adam)  or  θ ← (1 - s λ) θ (AdamW)
+//!        m ← β₁ m + (1 - β₁) g                   v ← β₂ v + (1 - β₂) g²
+//!        θ ← θ - s/(1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)
+//! ```
+//!
+//! `s` is the scheduled learning rate, `λ` the weight decay, `t` counts steps from 1. The gradient is taken before the
+//! decay.
+//!
+//! Source: Kingma and Ba (arXiv 1412.6980); Loshchilov and Hutter (arXiv 1711.05101), with the placement of `ε` and of
+//! the decay that PyTorch uses.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::error::check_each;
+use crate::{Dims, Error, Result, Scalar};
+
+/// An optimiser and its settings. The default is AdamW as in the notebook to Elhage et al. (2022).
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Optimizer {
+    /// Stochastic gradient descent with heavy-ball momentum.
+    Sgd {
+        /// Momentum `μ`; 0 switches it off.
+        momentum: f64,
+        /// Decay `λ`, added to the gradient.
+        weight_decay: f64,
+    },
+    /// Adam; the decay is added to the gradient.
+    Adam {
+        /// Decay rates `(β₁, β₂)` of the two moments.
+        betas: (f64, f64),
+        /// Added to the root of the second moment.
+        epsilon: f64,
+        /// Decay `λ`.
+        weight_decay: f64,
+    },
+    /// Adam with the decay applied to the parameters before the step.
+    AdamW {
+        /// Decay rates `(β₁, β₂)` of the two moments.
+        betas: (f64, f64),
+        /// Added to the root of the second moment.
+        epsilon: f64,
+        /// Decay `λ`.
+        weight_decay: f64,
+    },
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::AdamW { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+impl Optimizer {
+    /// Adam with the usual rates and no weight decay.
+    #[must_use]
+    pub fn adam() -> Self {
+        Self::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 }
+    }
+
+    /// Checks that every setting is in its range.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] names the setting.
+    pub fn check(&self) -> Result<()> {
+        let below_one = |what, x| check_each(what, &[x], "0 <= x < 1", |x: f64| (0.0..1.0).contains(&x));
+        let not_negative = |what, x| check_each(what, &[x], "finite and >= 0", |x: f64| x >= 0.0 && x.is_finite());
+        match *self {
+            Self::Sgd { momentum, weight_decay } => {
+                below_one("momentum", momentum)?;
+                not_negative("weight_decay", weight_decay)
+            }
+            Self::Adam { betas, epsilon, weight_decay } | Self::AdamW { betas, epsilon, weight_decay } => {
+                below_one("beta1", betas.0)?;
+                below_one("beta2", betas.1)?;
+                not_negative("epsilon", epsilon)?;
+                not_negative("weight_decay", weight_decay)
+            }
+        }
+    }
+}
+
+/// What an optimiser remembers of one flat parameter.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OptimizerState<T> {
+    optimizer: Optimizer,
+    steps: usize,
+    first: Vec<T>,
+    second: Vec<T>,
+}
+
+impl<T: Scalar> OptimizerState<T> {
+    /// State before the first step, for a parameter of `len` elements.
+    #[must_use]
+    pub fn new(optimizer: Optimizer, len: usize) -> Self {
+        let second = if matches!(optimizer, Optimizer::Sgd { .. }) { 0 } else { len };
+        Self { optimizer, steps: 0, first: vec![T::zero(); len], second: vec![T::zero(); second] }
+    }
+
+    /// Steps taken so far.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The moments: momentum (SGD) or first moment, and second moment (empty for SGD).
+    #[must_use]
+    pub fn moments(&self) -> (&[T], &[T]) {
+        (&self.first, &self.second)
+    }
+
+    /// One step of `parameter` against `gradient` with the scheduled `learning_rate`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the lengths differ from that of the state; nothing is changed then.
+    pub fn step(&mut self, parameter: &mut [T], gradient: &[T], learning_rate: f64) -> Result<()> {
+        let len = self.first.len();
+        for (what, got) in [("parameter", parameter.len()), ("gradient", gradient.len())] {
+            if got != len {
+                return Err(Error::Shape { what, expected: Dims::new(&[len]), got: Dims::new(&[got]) });
+            }
+        }
+        self.steps += 1;
+        match self.optimizer {
+            Optimizer::Sgd { momentum, weight_decay } => {
+                self.sgd(parameter, gradient, learning_rate, momentum, weight_decay);
+            }
+            Optimizer::Adam { betas, epsilon, weight_decay } => {
+                self.adam(parameter, gradient, learning_rate, betas, epsilon, (weight_decay, 0.0));
+            }
+            Optimizer::AdamW { betas, epsilon, weight_decay } => {
+                self.adam(parameter, gradient, learning_rate, betas, epsilon, (0.0, learning_rate * weight_decay));
+            }
+        }
+        Ok(())
+    }
+
+    fn sgd(&mut self, parameter: &mut [T], gradient: &[T], rate: f64, momentum: f64, decay: f64) {
+        let (rate, momentum, decay) = (T::of(rate), T::of(momentum), T::of(decay));
+        for ((theta, &g), u) in parameter.iter_mut().zip(gradient).zip(&mut self.first) {
+            *u = momentum * *u + (g + decay * *theta);
+            *theta -= rate * *u;
+        }
+    }
+
+    /// `decay.0` is added to the gradient, `decay.1` is the share that the parameter loses beforehand.
+    fn adam(
+        &mut self,
+        parameter: &mut [T],
+        gradient: &[T],
+        rate: f64,
+        betas: (f64, f64),
+        epsilon: f64,
+        decay: (f64, f64),
+    ) {
+        let power = |beta: f64| 1.0 - libm::pow(beta, self.steps as f64);
+        let rate = T::of(rate / power(betas.0));
+        let root = T::of(1.0 / libm::sqrt(power(betas.1)));
+        let (beta1, beta2) = (T::of(betas.0), T::of(betas.1));
+        let (rest1, rest2) = (T::of(1.0 - betas.0), T::of(1.0 - betas.1));
+        let (epsilon, coupled, keep) = (T::of(epsilon), T::of(decay.0), T::of(1.0 - decay.1));
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for ((theta, &g), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
+            let g = g + coupled * *theta;
+            *first = beta1 * *first + rest1 * g;
+            *second = beta2 * *second + rest2 * (g * g);
+            *theta = keep * *theta - rate * *first / (second.sqrt() * root + epsilon);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_adam_step_has_the_size_of_the_learning_rate() {
+        let mut state = OptimizerState::new(Optimizer::adam(), 2);
+        let mut theta = [1.0_f64, -1.0];
+        state.step(&mut theta, &[0.5, -3.0], 0.1).unwrap();
+        assert!((theta[0] - 0.9).abs() < 1e-8 && (theta[1] + 0.9).abs() < 1e-8, "{theta:?}");
+    }
+
+    #[test]
+    fn adamw_decays_before_the_step_and_adam_through_the_gradient() {
+        let decay = Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.5 };
+        let mut theta = [2.0_f64];
+        OptimizerState::new(decay, 1).step(&mut theta, &[0.0], 0.1).unwrap();
+        assert!((theta[0] - 2.0 * 0.95).abs() < 1e-15);
+        let coupled = Optimizer::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.5 };
+        let mut theta = [2.0_f64];
+        OptimizerState::new(coupled, 1).step(&mut theta, &[0.0], 0.1).unwrap();
+        assert!((theta[0] - 1.9).abs() < 1e-8);
+    }
+
+    #[test]
+    fn momentum_accumulates() {
+        let mut state = OptimizerState::new(Optimizer::Sgd { momentum: 0.5, weight_decay: 0.0 }, 1);
+        let mut theta = [0.0_f64];
+        for expected in [-1.0, -2.5, -4.25] {
+            state.step(&mut theta, &[1.0], 1.0).unwrap();
+            assert_eq!(theta[0], expected);
+        }
+    }
+
+    #[test]
+    fn a_wrong_length_changes_nothing() {
+        let mut state = OptimizerState::new(Optimizer::adam(), 2);
+        let mut theta = [1.0_f32; 2];
+        assert!(matches!(state.step(&mut theta, &[0.0], 0.1), Err(Error::Shape { what: "gradient", .. })));
+        assert_eq!((theta, state.steps()), ([1.0; 2], 0));
+        let bad = Optimizer::Sgd { momentum: f64::NAN, weight_decay: 0.0 };
+        assert!(matches!(bad.check(), Err(Error::OutOfRange { what: "momentum", .. })));
+    }
+}

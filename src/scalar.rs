@@ -34,6 +34,12 @@ pub trait Scalar:
 
     /// `self` in double precision, without loss.
     fn as_f64(self) -> f64;
+
+    /// Random bytes behind one uniform number.
+    const RANDOM_BYTES: usize;
+
+    /// Uniform number in `[0, 1)` from [`Self::RANDOM_BYTES`] little-endian random bytes, a multiple of the precision.
+    fn uniform_from(bytes: &[u8]) -> Self;
 }
 
 impl Scalar for f32 {
@@ -47,6 +53,16 @@ impl Scalar for f32 {
     fn as_f64(self) -> f64 {
         f64::from(self)
     }
+
+    const RANDOM_BYTES: usize = 4;
+
+    #[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
+    #[inline(always)]
+    fn uniform_from(bytes: &[u8]) -> Self {
+        let word = bytes.first_chunk().map_or(0, |chunk| u32::from_le_bytes(*chunk));
+        // through i32, which every vector unit converts
+        ((word >> 8).cast_signed()) as Self * (1.0 / (1_u32 << 24) as Self)
+    }
 }
 
 impl Scalar for f64 {
@@ -58,5 +74,14 @@ impl Scalar for f64 {
     #[inline(always)]
     fn as_f64(self) -> f64 {
         self
+    }
+
+    const RANDOM_BYTES: usize = 8;
+
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    #[inline(always)]
+    fn uniform_from(bytes: &[u8]) -> Self {
+        let word = bytes.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk));
+        (word >> 11) as Self * (1.0 / (1_u64 << 53) as Self)
     }
 }

@@ -26,11 +26,7 @@ pub(crate) fn for_each_mut<V: Send>(items: &mut [V], work: impl Fn(usize, &mut V
 /// Calls `work(index, piece)` for consecutive pieces of `chunk` elements; the last may be shorter.
 ///
 /// A `chunk` of 0 is taken as 1.
-pub(crate) fn for_each_chunk_mut<V: Send>(
-    slice: &mut [V],
-    chunk: usize,
-    work: impl Fn(usize, &mut [V]) + Sync + Send,
-) {
+pub(crate) fn for_each_chunk_mut<V: Send>(slice: &mut [V], chunk: usize, work: impl Fn(usize, &mut [V]) + Sync + Send) {
     let chunk = chunk.max(1);
     #[cfg(feature = "rayon")]
     if slice.len() > chunk && threads() > 1 {

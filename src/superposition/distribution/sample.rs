@@ -1,0 +1,218 @@
+//! Sampling of feature blocks at a cost that grows with the present features.
+//!
+//! Dense features draw one number per cell, which decides both presence and value: given `u < p`, `u/p` is uniform
+//! again. Sparse features jump from one present cell to the next by geometric skips.
+
+use fearless_simd::dispatch;
+use rand::Rng;
+
+use super::features::{FeatureDistribution, Joint, Value};
+use crate::Scalar;
+use crate::math::block::{BLOCK, live_lanes};
+use crate::math::random::{Skips, below, uniform};
+use crate::math::simd::{Simd, level};
+
+/// Purpose of the random streams of samples.
+pub(super) const PURPOSE: u64 = 0x5a4d_504c;
+
+/// Below this density skips are cheaper than one draw per cell.
+const SKIP_BELOW: f64 = 0.08;
+
+impl<T: Scalar> FeatureDistribution<T> {
+    /// Fills the first `rows` columns of `block: (n, BLOCK)`; the rest of the touched lanes becomes 0.
+    pub(crate) fn fill_block(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+        let rows = rows.min(BLOCK);
+        match self.joint() {
+            Joint::Independent => self.fill_independent(stream, rows, block),
+            Joint::Correlated { size } => self.fill_sets(stream, rows, block, |stream, set, row| {
+                for i in 0..size {
+                    set[i * BLOCK + row] = self.draw(stream);
+                }
+            }),
+            Joint::OneOfSet { size } => self.fill_sets(stream, rows, block, |stream, set, row| {
+                set[below(stream, size) * BLOCK + row] = self.draw(stream);
+            }),
+            Joint::ExclusivePairs => self.fill_pairs(stream, rows, block),
+            Joint::ExactlyOne => self.fill_exactly_one(stream, rows, block),
+        }
+    }
+
+    fn draw(&self, stream: &mut impl Rng) -> T {
+        shape(self.value(), uniform(stream))
+    }
+
+    fn fill_independent(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+        let probability = self.probability();
+        let mut i = 0;
+        while i < probability.len() {
+            let p = probability[i];
+            let run = probability.iter().skip(i).take_while(|&&q| q == p).count();
+            let features = &mut block[i * BLOCK..(i + run) * BLOCK];
+            if p.as_f64() < SKIP_BELOW {
+                fill_sparse(stream, self.value(), p, rows, features);
+            } else {
+                fill_dense(stream, self.value(), p, rows, features);
+            }
+            i += run;
+        }
+    }
+
+    /// Calls `on(stream, set, row)` for every row in which a set is on; `set` holds the set's features.
+    fn fill_sets<R: Rng>(&self, stream: &mut R, rows: usize, block: &mut [T], on: impl Fn(&mut R, &mut [T], usize)) {
+        let size = self.set_size();
+        for (index, set) in block.chunks_exact_mut(size * BLOCK).enumerate() {
+            set.fill(T::zero());
+            let skips = Skips::new(self.probability()[index * size].as_f64());
+            let mut row = skips.next(stream);
+            while row < rows {
+                on(stream, set, row);
+                row = row.saturating_add(1).saturating_add(skips.next(stream));
+            }
+        }
+    }
+
+    fn fill_pairs(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+        for (index, pair) in block.chunks_exact_mut(2 * BLOCK).enumerate() {
+            pair.fill(T::zero());
+            let p = self.probability()[2 * index].as_f64();
+            for row in 0..rows {
+                // the second feature's chance p/(1 - p) where the first is absent is a chance of p in all
+                let u = uniform::<f64>(stream);
+                let value = self.draw(stream);
+                if u < p {
+                    pair[row] = value;
+                } else if u < 2.0 * p {
+                    pair[BLOCK + row] = value;
+                }
+            }
+        }
+    }
+
+    fn fill_exactly_one(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+        block.fill(T::zero());
+        let probability = self.probability();
+        let total = probability.sum();
+        for row in 0..rows {
+            let mut left = uniform::<T>(stream) * total;
+            let chosen = probability.iter().position(|&p| {
+                left -= p;
+                left < T::zero()
+            });
+            // rounding may leave a sliver after the last feature
+            let last = probability.iter().rposition(|&p| p > T::zero()).unwrap_or(0);
+            block[chosen.unwrap_or(last) * BLOCK + row] = self.draw(stream);
+        }
+    }
+}
+
+/// A value from a uniform number on `[0, 1)`.
+#[inline(always)]
+fn shape<T: Scalar>(value: Value, u: T) -> T {
+    match value {
+        Value::Uniform => u,
+        Value::Symmetric => u + u - T::one(),
+        Value::One => T::one(),
+    }
+}
+
+/// One density for all `features: (count, BLOCK)`, by geometric skips over their cells.
+fn fill_sparse<T: Scalar>(stream: &mut impl Rng, value: Value, p: T, rows: usize, features: &mut [T]) {
+    let live = live_lanes::<T>(rows);
+    features.chunks_exact_mut(BLOCK).for_each(|feature| feature[..live].fill(T::zero()));
+    if rows == 0 {
+        return;
+    }
+    let cells = features.len() / BLOCK * rows;
+    let skips = Skips::new(p.as_f64());
+    let mut cell = skips.next(stream);
+    while cell < cells {
+        features[cell / rows * BLOCK + cell % rows] = shape(value, uniform(stream));
+        cell = cell.saturating_add(1).saturating_add(skips.next(stream));
+    }
+}
+
+/// One density for all `features: (count, BLOCK)`, one draw per cell.
+fn fill_dense<T: Scalar>(stream: &mut impl Rng, value: Value, p: T, rows: usize, features: &mut [T]) {
+    let mut bytes = [0; BLOCK * 8];
+    let bytes = &mut bytes[..rows * T::RANDOM_BYTES];
+    let live = live_lanes::<T>(rows);
+    for feature in features.chunks_exact_mut(BLOCK) {
+        stream.fill_bytes(bytes);
+        dispatch!(level(), simd => thin(simd, bytes, value, p, &mut feature[..rows]));
+        feature[rows..live].fill(T::zero());
+    }
+}
+
+/// Turns random bytes into values that are present where their uniform number is below `p`.
+#[inline(always)]
+fn thin<T: Scalar, S: Simd>(_: S, bytes: &[u8], value: Value, p: T, out: &mut [T]) {
+    let inverse = T::one() / p;
+    for (slot, bytes) in out.iter_mut().zip(bytes.chunks_exact(T::RANDOM_BYTES)) {
+        let u = T::uniform_from(bytes);
+        let present = shape(value, u * inverse);
+        *slot = if u < p { present } else { T::zero() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use ndarray::{Array1, Array2, Axis};
+
+    fn sample(p: &[f64], value: Value, joint: Joint) -> Array2<f64> {
+        let rows = if cfg!(miri) { 600 } else { 40_000 };
+        FeatureDistribution::new(Array1::from(p.to_vec()), value, joint).unwrap().sample(rows, Seed(11)).unwrap()
+    }
+
+    fn rate(x: &Array2<f64>) -> Array1<f64> {
+        x.mapv(|v| f64::from(u8::from(v != 0.0))).mean_axis(Axis(0)).unwrap()
+    }
+
+    fn tolerance(x: &Array2<f64>) -> f64 {
+        3.5 / (x.nrows() as f64).sqrt()
+    }
+
+    #[test]
+    fn both_paths_have_the_same_rates_and_means() {
+        let p = [0.0, 0.03, 0.079, 0.08, 0.081, 0.5, 1.0];
+        let x = sample(&p, Value::Uniform, Joint::Independent);
+        for (i, (&rate, &mean)) in rate(&x).iter().zip(&x.mean_axis(Axis(0)).unwrap()).enumerate() {
+            assert!((rate - p[i]).abs() < tolerance(&x) && (mean - p[i] / 2.0).abs() < tolerance(&x), "{i}");
+        }
+        assert!(x.iter().all(|&v| (0.0..1.0).contains(&v)));
+    }
+
+    #[test]
+    fn a_correlated_set_is_all_or_nothing() {
+        let x = sample(&[0.3; 4], Value::Uniform, Joint::Correlated { size: 2 });
+        assert!(x.rows().into_iter().all(|row| (row[0] != 0.0) == (row[1] != 0.0)));
+        assert!(x.rows().into_iter().any(|row| (row[0] != 0.0) != (row[2] != 0.0)));
+    }
+
+    #[test]
+    fn an_exclusive_set_never_shows_two() {
+        for (joint, rate_of_one) in [(Joint::OneOfSet { size: 2 }, 0.2), (Joint::ExclusivePairs, 0.4)] {
+            let x = sample(&[0.4; 4], Value::Symmetric, joint);
+            assert!(x.rows().into_iter().all(|row| row[0] == 0.0 || row[1] == 0.0));
+            assert!(rate(&x).iter().all(|rate| (rate - rate_of_one).abs() < tolerance(&x)));
+        }
+    }
+
+    #[test]
+    fn exactly_one_is_exactly_one() {
+        let x = sample(&[0.1, 0.3, 0.0], Value::One, Joint::ExactlyOne);
+        assert!(x.rows().into_iter().all(|row| row.sum() == 1.0));
+        assert!((rate(&x)[1] - 0.75).abs() < tolerance(&x) && rate(&x)[2] == 0.0);
+    }
+
+    #[test]
+    fn a_short_block_leaves_no_old_values_in_its_lanes() {
+        for p in [0.01_f32, 0.9] {
+            let mut block = [7.0_f32; 2 * BLOCK];
+            let distribution = FeatureDistribution::uniform(2, p).unwrap();
+            distribution.fill_block(&mut Seed(1).stream(0, 0), 5, &mut block);
+            assert!(block[5..16].iter().all(|&x| x == 0.0) && block[BLOCK + 5..BLOCK + 16].iter().all(|&x| x == 0.0));
+        }
+    }
+}

@@ -5,10 +5,11 @@
 //!
 //! Source: Elhage et al., "Toy Models of Superposition" (2022), <https://transformer-circuits.pub/2022/toy_model/index.html>.
 
+mod backward;
 pub mod distribution;
 pub mod expected;
 pub mod geometry;
 pub mod model;
 
 pub use distribution::{DictionaryData, DictionarySample, FeatureDistribution, FixedDataset, Joint, Value};
-pub use model::{Architecture, Reduction, ToyModel};
+pub use model::{Architecture, Forward, Gradient, Reduction, ToyModel};

@@ -10,6 +10,8 @@ pub mod distribution;
 pub mod expected;
 pub mod geometry;
 pub mod model;
+pub mod train;
 
 pub use distribution::{DictionaryData, DictionarySample, FeatureDistribution, FixedDataset, Joint, Value};
 pub use model::{Architecture, Forward, Gradient, Reduction, ToyModel};
+pub use train::{Data, Evaluation, Problem, Progress, Snapshot, Start, Trained, Training, train, train_every_restart};

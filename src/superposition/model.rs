@@ -45,6 +45,13 @@ pub enum Reduction {
     Sum,
 }
 
+impl Reduction {
+    /// The reduction whose value does not grow with the number of samples.
+    pub(crate) fn per_sample(self) -> Self {
+        if self == Self::Sum { Self::FeatureSum } else { self }
+    }
+}
+
 /// A toy model: `n` features through `m` hidden dimensions and back.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

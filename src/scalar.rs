@@ -35,11 +35,11 @@ pub trait Scalar:
     /// `self` in double precision, without loss.
     fn as_f64(self) -> f64;
 
-    /// Random bytes behind one uniform number.
-    const RANDOM_BYTES: usize;
+    /// Random words behind one uniform number.
+    const RANDOM_WORDS: usize;
 
-    /// Uniform number in `[0, 1)` from [`Self::RANDOM_BYTES`] little-endian random bytes, a multiple of the precision.
-    fn uniform_from(bytes: &[u8]) -> Self;
+    /// Uniform number in `[0, 1)` from [`Self::RANDOM_WORDS`] random words, a multiple of the precision.
+    fn uniform_from(words: &[u32]) -> Self;
 }
 
 impl Scalar for f32 {
@@ -54,12 +54,12 @@ impl Scalar for f32 {
         f64::from(self)
     }
 
-    const RANDOM_BYTES: usize = 4;
+    const RANDOM_WORDS: usize = 1;
 
     #[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
     #[inline(always)]
-    fn uniform_from(bytes: &[u8]) -> Self {
-        let word = bytes.first_chunk().map_or(0, |chunk| u32::from_le_bytes(*chunk));
+    fn uniform_from(words: &[u32]) -> Self {
+        let word = words.first().copied().unwrap_or(0);
         // through i32, which every vector unit converts
         ((word >> 8).cast_signed()) as Self * (1.0 / (1_u32 << 24) as Self)
     }
@@ -76,12 +76,12 @@ impl Scalar for f64 {
         self
     }
 
-    const RANDOM_BYTES: usize = 8;
+    const RANDOM_WORDS: usize = 2;
 
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     #[inline(always)]
-    fn uniform_from(bytes: &[u8]) -> Self {
-        let word = bytes.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk));
+    fn uniform_from(words: &[u32]) -> Self {
+        let word = words.first_chunk().map_or(0, |&[low, high]| u64::from(low) | u64::from(high) << 32);
         (word >> 11) as Self * (1.0 / (1_u64 << 53) as Self)
     }
 }

@@ -1,6 +1,7 @@
 //! The shared numerical layer: every loop that matters for speed, and no word of interpretability.
 
 pub(crate) mod block;
+pub(crate) mod chacha;
 pub mod optim;
 pub mod par;
 pub mod random;

@@ -6,9 +6,12 @@
 //!
 //! Source: D. J. Bernstein, "ChaCha, a variant of Salsa20" (2008), with 8 rounds.
 
-use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
+use core::convert::Infallible;
 
+use rand::{Rng, TryRng};
+
+use super::chacha::{self, BATCH};
+use super::simd::Simd;
 use crate::Scalar;
 
 /// The number that a whole run's randomness follows from.
@@ -31,20 +34,74 @@ impl Seed {
     /// assert_eq!(first, again);
     /// ```
     #[must_use]
-    pub fn stream(self, purpose: u64, item: u64) -> ChaCha8Rng {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.0.to_le_bytes());
-        key[8..16].copy_from_slice(&purpose.to_le_bytes());
-        key[16..].copy_from_slice(b"limpid streams 1");
-        let mut stream = ChaCha8Rng::from_seed(key);
-        stream.set_stream(item);
-        stream
+    pub fn stream(self, purpose: u64, item: u64) -> Stream {
+        let [seed, purpose] = [self.0, purpose].map(u64::to_le_bytes);
+        let word = |bytes: &[u8; 8], half: usize| bytes[4 * half..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
+        let mut key = *TAG;
+        key[..4].copy_from_slice(&[word(&seed, 0), word(&seed, 1), word(&purpose, 0), word(&purpose, 1)]);
+        Stream { key, item, next: 0, used: BATCH, words: [0; BATCH] }
     }
 
     /// A seed of its own for part `item` of a run, such as one model instance.
     #[must_use]
     pub fn child(self, purpose: u64, item: u64) -> Self {
         Self(self.stream(purpose, item).next_u64())
+    }
+}
+
+/// Last half of every key: sets the streams of this version apart from all others.
+const TAG: &[u32; 8] = &[0, 0, 0, 0, 0x706d_696c, 0x7320_6469, 0x6165_7274, 0x3120_736d];
+
+/// A stream of random numbers; see [`Seed::stream`]. It is a [`rand::Rng`], so that other crates can draw from it.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    key: [u32; 8],
+    item: u64,
+    next: u64,
+    used: usize,
+    words: [u32; BATCH],
+}
+
+impl Stream {
+    /// Fresh words, none of which was or will be drawn otherwise.
+    #[inline]
+    pub(crate) fn fresh_words(&mut self, out: &mut [u32; BATCH]) {
+        chacha::batch(&self.key, self.item, self.next, out);
+        self.next = self.next.wrapping_add(1);
+    }
+
+    #[inline]
+    fn word(&mut self) -> u32 {
+        if self.used >= BATCH {
+            chacha::batch(&self.key, self.item, self.next, &mut self.words);
+            self.next = self.next.wrapping_add(1);
+            self.used = 0;
+        }
+        let word = self.words[self.used];
+        self.used += 1;
+        word
+    }
+}
+
+impl TryRng for Stream {
+    type Error = Infallible;
+
+    #[inline]
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.word())
+    }
+
+    #[inline]
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let (low, high) = (self.word(), self.word());
+        Ok(u64::from(low) | u64::from(high) << 32)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for bytes in out.chunks_mut(4) {
+            bytes.copy_from_slice(&self.word().to_le_bytes()[..bytes.len()]);
+        }
+        Ok(())
     }
 }
 
@@ -126,6 +183,53 @@ impl Skips {
     }
 }
 
+/// Failures before the next success for a whole batch of random words, for success rates that are not tiny.
+///
+/// The logarithm is a series in single precision, so that it runs in vector lanes; a length is off by one with a chance
+/// of about its own size times 10⁻⁷.
+#[inline(always)]
+pub(crate) fn short_skips<S: Simd>(_: S, p: f64, words: &[u32; BATCH], skips: &mut [u32; BATCH]) {
+    let inverse = f32::of(1.0 / libm::log1p(-p));
+    for (skip, &word) in skips.iter_mut().zip(words) {
+        *skip = truncate_short(logarithm(unit_above_zero(word)) * inverse);
+    }
+}
+
+/// Smallest success rate for [`short_skips`]: with 24 random bits a skip ends at about `16.6/p`.
+pub(crate) const SHORT_SKIPS_FROM: f64 = 1e-3;
+
+/// Uniform number in `(0, 1]`, a multiple of 2⁻²⁴.
+#[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
+#[inline(always)]
+fn unit_above_zero(word: u32) -> f32 {
+    ((word >> 8) + 1).cast_signed() as f32 * (1.0 / (1_u32 << 24) as f32)
+}
+
+/// Natural logarithm of a normal positive number, to a few units in the last place.
+///
+/// ```text
+/// x = 2^e m,  ln x = e ln 2 + 2 artanh s,  s = (m - 1)/(m + 1),  m in [1/√2, √2)
+/// ```
+#[expect(clippy::cast_precision_loss, reason = "exponents are small")]
+#[inline(always)]
+fn logarithm(x: f32) -> f32 {
+    const ROOT_HALF: u32 = 0x3f35_04f3;
+    let shifted = x.to_bits().wrapping_sub(ROOT_HALF);
+    let exponent = shifted.cast_signed() >> 23;
+    let m = f32::from_bits((shifted & 0x007f_ffff) + ROOT_HALF);
+    let s = (m - 1.0) / (m + 1.0);
+    let square = s * s;
+    let series = 1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square * (1.0 / 9.0))));
+    exponent as f32 * core::f32::consts::LN_2 + 2.0 * s * series
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 17/p, which fits")]
+#[inline(always)]
+fn truncate_short(x: f32) -> u32 {
+    // through i32, which every vector unit converts
+    (x as i32) as u32
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is in range and not negative")]
 #[inline]
 fn truncate(x: f64) -> usize {
@@ -165,6 +269,35 @@ mod tests {
         let count = if cfg!(miri) { 1_000 } else { 50_000 };
         let total: usize = (0..count).map(|_| skips.next(&mut stream)).sum();
         assert!((total as f64 / count as f64 - 9.0).abs() < 6.0 * 9.5 / (count as f64).sqrt());
+    }
+
+    #[test]
+    fn the_fast_logarithm_is_a_logarithm() {
+        for word in (0..=u32::MAX).step_by(if cfg!(miri) { 1 << 28 } else { 1 << 16 }).chain([u32::MAX, 1 << 31]) {
+            let x = unit_above_zero(word);
+            let exact = libm::log(f64::from(x));
+            assert!((f64::from(logarithm(x)) - exact).abs() <= 4e-7 * exact.abs(), "{x}");
+        }
+    }
+
+    #[test]
+    fn short_skips_have_the_geometric_law() {
+        let (p, mut stream) = (0.2_f64, Seed(5).stream(4, 0));
+        let (mut words, mut skips) = ([0; BATCH], [0; BATCH]);
+        let batches = if cfg!(miri) { 2 } else { 400 };
+        let mut counts = [0.0_f64; 6];
+        for _ in 0..batches {
+            stream.fresh_words(&mut words);
+            fearless_simd::dispatch!(crate::math::simd::level(), simd => short_skips(simd, p, &words, &mut skips));
+            for (length, count) in counts.iter_mut().enumerate() {
+                *count += skips.iter().filter(|&&skip| skip as usize == length).count() as f64;
+            }
+        }
+        let total = (batches * BATCH) as f64;
+        for (length, &count) in counts.iter().enumerate() {
+            let expected = p * (1.0 - p).powi(i32::try_from(length).unwrap());
+            assert!((count / total - expected).abs() < 5.0 * (expected / total).sqrt(), "{length}");
+        }
     }
 
     #[test]

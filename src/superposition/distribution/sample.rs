@@ -4,12 +4,12 @@
 //! again. Sparse features jump from one present cell to the next by geometric skips.
 
 use fearless_simd::dispatch;
-use rand::Rng;
 
 use super::features::{FeatureDistribution, Joint, Value};
 use crate::Scalar;
 use crate::math::block::{BLOCK, live_lanes};
-use crate::math::random::{Skips, below, uniform};
+use crate::math::chacha::BATCH;
+use crate::math::random::{SHORT_SKIPS_FROM, Skips, Stream, below, short_skips, uniform};
 use crate::math::simd::{Simd, level};
 
 /// Purpose of the random streams of samples.
@@ -18,9 +18,12 @@ pub(super) const PURPOSE: u64 = 0x5a4d_504c;
 /// Below this density skips are cheaper than one draw per cell.
 const SKIP_BELOW: f64 = 0.08;
 
+// one batch of random words serves one feature of a block
+const _: () = assert!(BATCH == BLOCK);
+
 impl<T: Scalar> FeatureDistribution<T> {
     /// Fills the first `rows` columns of `block: (n, BLOCK)`; the rest of the touched lanes becomes 0.
-    pub(crate) fn fill_block(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+    pub(crate) fn fill_block(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         let rows = rows.min(BLOCK);
         match self.joint() {
             Joint::Independent => self.fill_independent(stream, rows, block),
@@ -37,11 +40,11 @@ impl<T: Scalar> FeatureDistribution<T> {
         }
     }
 
-    fn draw(&self, stream: &mut impl Rng) -> T {
+    fn draw(&self, stream: &mut Stream) -> T {
         shape(self.value(), uniform(stream))
     }
 
-    fn fill_independent(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+    fn fill_independent(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         let probability = self.probability();
         let mut i = 0;
         while i < probability.len() {
@@ -58,7 +61,7 @@ impl<T: Scalar> FeatureDistribution<T> {
     }
 
     /// Calls `on(stream, set, row)` for every row in which a set is on; `set` holds the set's features.
-    fn fill_sets<R: Rng>(&self, stream: &mut R, rows: usize, block: &mut [T], on: impl Fn(&mut R, &mut [T], usize)) {
+    fn fill_sets(&self, stream: &mut Stream, rows: usize, block: &mut [T], on: impl Fn(&mut Stream, &mut [T], usize)) {
         let size = self.set_size();
         for (index, set) in block.chunks_exact_mut(size * BLOCK).enumerate() {
             set.fill(T::zero());
@@ -71,7 +74,7 @@ impl<T: Scalar> FeatureDistribution<T> {
         }
     }
 
-    fn fill_pairs(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+    fn fill_pairs(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         for (index, pair) in block.chunks_exact_mut(2 * BLOCK).enumerate() {
             pair.fill(T::zero());
             let p = self.probability()[2 * index].as_f64();
@@ -88,7 +91,7 @@ impl<T: Scalar> FeatureDistribution<T> {
         }
     }
 
-    fn fill_exactly_one(&self, stream: &mut impl Rng, rows: usize, block: &mut [T]) {
+    fn fill_exactly_one(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         block.fill(T::zero());
         let probability = self.probability();
         let total = probability.sum();
@@ -116,39 +119,64 @@ fn shape<T: Scalar>(value: Value, u: T) -> T {
 }
 
 /// One density for all `features: (count, BLOCK)`, by geometric skips over their cells.
-fn fill_sparse<T: Scalar>(stream: &mut impl Rng, value: Value, p: T, rows: usize, features: &mut [T]) {
+fn fill_sparse<T: Scalar>(stream: &mut Stream, value: Value, p: T, rows: usize, features: &mut [T]) {
     let live = live_lanes::<T>(rows);
     features.chunks_exact_mut(BLOCK).for_each(|feature| feature[..live].fill(T::zero()));
     if rows == 0 {
         return;
     }
+    let p = p.as_f64();
     let cells = features.len() / BLOCK * rows;
-    let skips = Skips::new(p.as_f64());
-    let mut cell = skips.next(stream);
-    while cell < cells {
-        features[cell / rows * BLOCK + cell % rows] = shape(value, uniform(stream));
-        cell = cell.saturating_add(1).saturating_add(skips.next(stream));
+    let mut place = |cell: usize, u: T| features[cell / rows * BLOCK + cell % rows] = shape(value, u);
+    if p < SHORT_SKIPS_FROM {
+        let skips = Skips::new(p);
+        let mut cell = skips.next(stream);
+        while cell < cells {
+            place(cell, uniform(stream));
+            cell = cell.saturating_add(1).saturating_add(skips.next(stream));
+        }
+        return;
+    }
+    let (mut words, mut values, mut skips) = ([0; BATCH], [0; 2 * BATCH], [0; BATCH]);
+    let mut cell = 0;
+    loop {
+        stream.fresh_words(&mut words);
+        dispatch!(level(), simd => short_skips(simd, p, &words, &mut skips));
+        fresh_values::<T>(stream, &mut values);
+        for (&skip, value) in skips.iter().zip(values.chunks_exact(T::RANDOM_WORDS)) {
+            cell += skip as usize;
+            if cell >= cells {
+                return;
+            }
+            place(cell, T::uniform_from(value));
+            cell += 1;
+        }
     }
 }
 
 /// One density for all `features: (count, BLOCK)`, one draw per cell.
-fn fill_dense<T: Scalar>(stream: &mut impl Rng, value: Value, p: T, rows: usize, features: &mut [T]) {
-    let mut bytes = [0; BLOCK * 8];
-    let bytes = &mut bytes[..rows * T::RANDOM_BYTES];
+fn fill_dense<T: Scalar>(stream: &mut Stream, value: Value, p: T, rows: usize, features: &mut [T]) {
+    let mut words = [0; 2 * BATCH];
     let live = live_lanes::<T>(rows);
     for feature in features.chunks_exact_mut(BLOCK) {
-        stream.fill_bytes(bytes);
-        dispatch!(level(), simd => thin(simd, bytes, value, p, &mut feature[..rows]));
+        fresh_values::<T>(stream, &mut words);
+        dispatch!(level(), simd => thin(simd, &words, value, p, &mut feature[..rows]));
         feature[rows..live].fill(T::zero());
     }
 }
 
-/// Turns random bytes into values that are present where their uniform number is below `p`.
+/// Words for [`BATCH`] uniform numbers.
+fn fresh_values<T: Scalar>(stream: &mut Stream, words: &mut [u32; 2 * BATCH]) {
+    let (batches, _) = words.as_chunks_mut::<BATCH>();
+    batches.iter_mut().take(T::RANDOM_WORDS).for_each(|batch| stream.fresh_words(batch));
+}
+
+/// Turns random words into values that are present where their uniform number is below `p`.
 #[inline(always)]
-fn thin<T: Scalar, S: Simd>(_: S, bytes: &[u8], value: Value, p: T, out: &mut [T]) {
+fn thin<T: Scalar, S: Simd>(_: S, words: &[u32], value: Value, p: T, out: &mut [T]) {
     let inverse = T::one() / p;
-    for (slot, bytes) in out.iter_mut().zip(bytes.chunks_exact(T::RANDOM_BYTES)) {
-        let u = T::uniform_from(bytes);
+    for (slot, words) in out.iter_mut().zip(words.chunks_exact(T::RANDOM_WORDS)) {
+        let u = T::uniform_from(words);
         let present = shape(value, u * inverse);
         *slot = if u < p { present } else { T::zero() };
     }

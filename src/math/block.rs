@@ -78,25 +78,30 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize>(
     }
 }
 
-/// Adds `A Bᵀ` to `gram: (p, s)`; `a: (p, BLOCK)`, `b: (s, BLOCK)`.
+/// Adds `A Bᵀ + C Dᵀ` to `gram: (p, s)`; `a, c: (p, BLOCK)`, `b, d: (s, BLOCK)`; a second pair may be empty.
 ///
 /// Each entry is summed in [`Scalar`]'s lanes over the samples and then over the lanes, in one fixed order.
 #[inline(always)]
-pub(crate) fn accumulate<T: Scalar, S: Simd>(simd: S, a: &[T], b: &[T], live: usize, gram: &mut [T]) {
-    let (p, s) = (a.len() / BLOCK, b.len() / BLOCK);
+pub(crate) fn accumulate<T: Scalar, S: Simd, const PAIRS: usize>(
+    simd: S,
+    pairs: [(&[T], &[T]); PAIRS],
+    (p, s): (usize, usize),
+    live: usize,
+    gram: &mut [T],
+) {
     let mut d = 0;
     while d < p {
         let height = if p - d >= TILE { TILE } else { 1 };
         let mut i = 0;
         while i < s {
             let width = if s - i >= PAIR && (wide::<S>() || height == 1) { PAIR } else { 1 };
-            let (left, right) = (&a[d * BLOCK..(d + height) * BLOCK], &b[i * BLOCK..(i + width) * BLOCK]);
+            let tiles = pairs.map(|(a, b)| (&a[d * BLOCK..(d + height) * BLOCK], &b[i * BLOCK..(i + width) * BLOCK]));
             let out = &mut gram[d * s + i..];
             match (height, width) {
-                (TILE, PAIR) => accumulate_tile::<T, S, TILE, PAIR>(simd, left, right, live, out, s),
-                (TILE, _) => accumulate_tile::<T, S, TILE, 1>(simd, left, right, live, out, s),
-                (_, PAIR) => accumulate_tile::<T, S, 1, PAIR>(simd, left, right, live, out, s),
-                _ => accumulate_tile::<T, S, 1, 1>(simd, left, right, live, out, s),
+                (TILE, PAIR) => accumulate_tile::<T, S, PAIRS, TILE, PAIR>(simd, tiles, live, out, s),
+                (TILE, _) => accumulate_tile::<T, S, PAIRS, TILE, 1>(simd, tiles, live, out, s),
+                (_, PAIR) => accumulate_tile::<T, S, PAIRS, 1, PAIR>(simd, tiles, live, out, s),
+                _ => accumulate_tile::<T, S, PAIRS, 1, 1>(simd, tiles, live, out, s),
             }
             i += width;
         }
@@ -105,24 +110,25 @@ pub(crate) fn accumulate<T: Scalar, S: Simd>(simd: S, a: &[T], b: &[T], live: us
 }
 
 #[inline(always)]
-fn accumulate_tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
+fn accumulate_tile<T: Scalar, S: Simd, const PAIRS: usize, const M: usize, const N: usize>(
     simd: S,
-    a: &[T],
-    b: &[T],
+    tiles: [(&[T], &[T]); PAIRS],
     live: usize,
     out: &mut [T],
     stride: usize,
 ) {
-    let left: [&[T]; M] = core::array::from_fn(|t| &a[t * BLOCK..(t + 1) * BLOCK]);
-    let right: [&[T]; N] = core::array::from_fn(|u| &b[u * BLOCK..(u + 1) * BLOCK]);
     let mut sums = [[Vector::<T, S>::splat(simd, T::zero()); N]; M];
-    for lane in (0..live).step_by(T::LANES) {
-        let y: [Vector<T, S>; N] =
-            core::array::from_fn(|u| Vector::<T, S>::from_slice(simd, &right[u][lane..lane + T::LANES]));
-        for t in 0..M {
-            let x = Vector::<T, S>::from_slice(simd, &left[t][lane..lane + T::LANES]);
-            for u in 0..N {
-                sums[t][u] += x * y[u];
+    for (a, b) in tiles {
+        let left: [&[T]; M] = core::array::from_fn(|t| &a[t * BLOCK..(t + 1) * BLOCK]);
+        let right: [&[T]; N] = core::array::from_fn(|u| &b[u * BLOCK..(u + 1) * BLOCK]);
+        for lane in (0..live).step_by(T::LANES) {
+            let y: [Vector<T, S>; N] =
+                core::array::from_fn(|u| Vector::<T, S>::from_slice(simd, &right[u][lane..lane + T::LANES]));
+            for t in 0..M {
+                let x = Vector::<T, S>::from_slice(simd, &left[t][lane..lane + T::LANES]);
+                for u in 0..N {
+                    sums[t][u] += x * y[u];
+                }
             }
         }
     }
@@ -169,10 +175,11 @@ mod tests {
         for (p, s, live) in [(1, 1, 8), (4, 4, 16), (5, 9, 24), (2, 3, BLOCK)] {
             let (a, b) = (noise(p * BLOCK, 3), noise(s * BLOCK, 4));
             let mut gram = vec![1.0; p * s];
-            dispatch!(level(), simd => accumulate(simd, &a, &b, live, &mut gram));
+            let pairs = [(&a[..], &b[..]); 2];
+            dispatch!(level(), simd => accumulate(simd, pairs, (p, s), live, &mut gram));
             for (d, i) in (0..p).flat_map(|d| (0..s).map(move |i| (d, i))) {
                 let naive: f64 = (0..live).map(|r| a[d * BLOCK + r] * b[i * BLOCK + r]).sum();
-                assert!((gram[d * s + i] - 1.0 - naive).abs() < 1e-12);
+                assert!((gram[d * s + i] - 1.0 - 2.0 * naive).abs() < 1e-12);
             }
         }
     }

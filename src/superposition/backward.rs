@@ -273,7 +273,7 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
 
     #[inline(always)]
     fn backward(&self, hidden: &[T], residual: &[T], back: &mut [T], gradient: &mut BlockGradient<T>) {
-        let Parameters { architecture, n, encoder, decoder_transposed, .. } = self.parameters;
+        let Parameters { architecture, n, m, encoder, decoder_transposed, .. } = self.parameters;
         let relu_hidden = matches!(architecture, Architecture::ReluHidden | Architecture::AbsoluteValue);
         let zero = self.splat(T::zero());
         let penalty = self.splat(self.objective.hidden_l1);
@@ -294,9 +294,13 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
             },
         );
         let BlockGradient { encoder: to_encoder, decoder_transposed: to_decoder, bias, .. } = gradient;
-        accumulate(self.simd, back, self.input, self.live, to_encoder);
-        let to_decoder = if self.parameters.is_tied() { to_encoder } else { to_decoder };
-        accumulate(self.simd, hidden, residual, self.live, to_decoder);
+        let (encoding, decoding) = ((back as &[T], self.input), (hidden, residual));
+        if self.parameters.is_tied() {
+            accumulate(self.simd, [encoding, decoding], (*m, *n), self.live, to_encoder);
+        } else {
+            accumulate(self.simd, [encoding], (*m, *n), self.live, to_encoder);
+            accumulate(self.simd, [decoding], (*m, *n), self.live, to_decoder);
+        }
         for (i, slot) in bias.iter_mut().enumerate() {
             let mut sum = zero;
             for lane in (0..self.live).step_by(T::LANES) {

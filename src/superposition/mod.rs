@@ -5,11 +5,17 @@
 //!
 //! Source: Elhage et al., "Toy Models of Superposition" (2022), <https://transformer-circuits.pub/2022/toy_model/index.html>.
 
+pub mod adversarial;
 mod backward;
 pub mod distribution;
 pub mod expected;
 pub mod geometry;
+pub mod importance;
+pub mod initialisation;
+pub mod memorisation;
 pub mod model;
+pub mod phase;
+pub mod recovery;
 pub mod train;
 
 pub use distribution::{DictionaryData, DictionarySample, FeatureDistribution, FixedDataset, Joint, Value};

@@ -33,8 +33,11 @@ pub fn project_gradient<T: Scalar>(w_dec: &ArrayRef2<T>, gradient: &mut Array2<T
 /// Scales each row of `w_dec: (m, d)` to unit length; zero rows are kept.
 pub fn normalise_rows<T: Scalar>(w_dec: &mut Array2<T>) {
     for mut w in w_dec.rows_mut() {
-        let norm = w.dot(&w).sqrt();
-        if norm > T::zero() {
+        // scaled first, so that no square overflows or vanishes
+        let largest = w.iter().fold(T::zero(), |largest, x| largest.max(x.abs()));
+        if largest > T::zero() && largest.is_finite() {
+            w.mapv_inplace(|x| x / largest);
+            let norm = w.dot(&w).sqrt();
             w.mapv_inplace(|x| x / norm);
         }
     }
@@ -53,6 +56,9 @@ mod tests {
         assert_eq!(gradient, array![[0.0, 4.0], [5.0, 6.0]]);
         let mut unit = array![[3.0, 4.0], [0.0, 0.0]];
         normalise_rows(&mut unit);
-        assert_eq!(unit, array![[0.6, 0.8], [0.0, 0.0]]);
+        assert!((&unit - &array![[0.6, 0.8], [0.0, 0.0]]).iter().all(|x: &f64| x.abs() < 1e-15));
+        let mut huge = array![[3e30_f32, 4e30], [3e-30, 4e-30]];
+        normalise_rows(&mut huge);
+        assert!(huge.rows().into_iter().all(|w| (w.dot(&w) - 1.0).abs() < 1e-6));
     }
 }

@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayRef2, Axis};
 
 use super::decoder_norm::{normalise_rows, project_gradient};
 use super::model::Sae;
@@ -101,7 +101,7 @@ pub struct SaeTrained<T> {
 ///
 /// let sparse = FeatureDistribution::<f32>::uniform(4, 0.2)?;
 /// let settings = SaeTraining { steps: 20, ..SaeTraining::default() };
-/// let batches = |step: usize, x: &mut ndarray::Array2<f32>| {
+/// let batches = |step: usize, x: &mut ndarray::ArrayRef2<f32>| {
 ///     x.assign(&sparse.sample(64, Seed(step as u64))?);
 ///     Ok(())
 /// };
@@ -113,7 +113,7 @@ pub fn train_sae<T: Scalar>(
     sae: Sae<T>,
     batch: usize,
     settings: &SaeTraining,
-    mut next_batch: impl FnMut(usize, &mut Array2<T>) -> Result<()>,
+    mut next_batch: impl FnMut(usize, &mut ArrayRef2<T>) -> Result<()>,
     mut progress: impl FnMut(SaeProgress) -> ControlFlow<()>,
 ) -> Result<SaeTrained<T>> {
     settings.check()?;
@@ -127,10 +127,10 @@ pub fn train_sae<T: Scalar>(
         let report = SaeProgress { step: step + 1, steps: settings.steps, loss: run.loss };
         let due = (step + 1).is_multiple_of(settings.steps.div_ceil(100)) || step + 1 == settings.steps;
         if due && progress(report).is_break() {
-            return Ok(run.finish(step + 1));
+            return run.finish(step + 1);
         }
     }
-    Ok(run.finish(settings.steps))
+    run.finish(settings.steps)
 }
 
 impl SaeTraining {
@@ -175,10 +175,14 @@ impl<T: Scalar> Run<T> {
 
     fn step(&mut self, step: usize, settings: &SaeTraining) -> Result<()> {
         let Self { sae, x, states, fired, errors, loss, recent, .. } = self;
+        let diverged = Error::Diverged { step, instance: 0 };
+        if matches!(sae.check(), Err(Error::NotFinite { .. })) {
+            return Err(diverged);
+        }
         let mut pass = relu_l1(sae, x, T::of(settings.l1), settings.reconstruction)?;
         *loss = (pass.reconstruction_loss + pass.sparsity_loss).as_f64();
         if !loss.is_finite() {
-            return Err(Error::Diverged { step, instance: 0 });
+            return Err(diverged);
         }
         if step + 50 >= settings.steps {
             recent.push(*loss);
@@ -206,12 +210,15 @@ impl<T: Scalar> Run<T> {
         let mut stream = settings.seed.stream(PURPOSE, step as u64);
         let norms: Vec<T> = sae.w_enc.columns().into_iter().map(|w| w.dot(&w).sqrt()).collect();
         let alive = || norms.iter().zip(fired.iter()).filter(|(_, fired)| **fired).map(|(&norm, _)| norm);
-        let size = T::of(0.2) * alive().sum::<T>() / T::of(alive().count().max(1) as f64);
+        // with nobody alive there is no norm to go by, and an encoder of 0 would stay dead
+        let living = alive().count();
+        let mean = if living > 0 { alive().sum::<T>() / T::of(living as f64) } else { T::one() };
+        let size = T::of(0.2) * mean;
         let chances: Vec<f64> = errors.iter().map(|e| e * e).collect();
         let dead: Vec<usize> = (0..fired.len()).filter(|&i| !fired[i]).collect();
         for &i in &dead {
             let chosen = draw(&chances, uniform(&mut stream));
-            let mut direction = &x.row(chosen) - &sae.b_dec;
+            let mut direction = x.row(chosen).to_owned();
             let norm = direction.dot(&direction).sqrt();
             if norm <= T::zero() {
                 continue;
@@ -229,10 +236,13 @@ impl<T: Scalar> Run<T> {
         fired.fill(false);
     }
 
-    fn finish(self, steps: usize) -> SaeTrained<T> {
+    fn finish(self, steps: usize) -> Result<SaeTrained<T>> {
+        if self.sae.check().is_err() {
+            return Err(Error::Diverged { step: steps, instance: 0 });
+        }
         let mean = self.recent.iter().sum::<f64>() / self.recent.len().max(1) as f64;
         let loss = if self.recent.is_empty() { self.loss } else { mean };
-        SaeTrained { sae: self.sae, loss, resampled: self.resampled, steps }
+        Ok(SaeTrained { sae: self.sae, loss, resampled: self.resampled, steps })
     }
 }
 
@@ -256,4 +266,47 @@ fn draw(chances: &[f64], u: f64) -> usize {
         left < 0.0
     });
     found.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::random::fill_normal;
+
+    fn noise(step: usize, x: &mut ArrayRef2<f64>) -> Result<()> {
+        let mut values = vec![0.0; x.len()];
+        fill_normal(&mut Seed(3).stream(0, step as u64), 1.0, &mut values);
+        x.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+        Ok(())
+    }
+
+    fn run(sae: Sae<f64>, settings: &SaeTraining) -> Result<SaeTrained<f64>> {
+        train_sae(sae, 32, settings, noise, |_| ControlFlow::Continue(()))
+    }
+
+    #[test]
+    fn dead_latents_come_back_and_vectors_stay_unit() {
+        let mut sae = Sae::initialise(4, 6, Seed(1)).unwrap();
+        sae.b_enc.fill(-100.0);
+        let settings = SaeTraining { steps: 10, resample_at: vec![5], learning_rate: 1e-3, ..SaeTraining::default() };
+        let trained = run(sae, &settings).unwrap();
+        assert_eq!(trained.resampled, 6);
+        assert!(trained.sae.b_enc.iter().all(|b| b.abs() < 1.0));
+        assert!(trained.sae.w_dec.rows().into_iter().all(|w| (w.dot(&w) - 1.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn a_run_that_diverges_says_when() {
+        let settings = SaeTraining { learning_rate: 1e300, ..SaeTraining::default() };
+        let error = run(Sae::initialise(4, 6, Seed(1)).unwrap(), &settings).unwrap_err();
+        assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_callback_can_stop() {
+        let sae = Sae::initialise(4, 6, Seed(1)).unwrap();
+        let settings = SaeTraining { steps: 1000, ..SaeTraining::default() };
+        let trained = train_sae(sae, 8, &settings, noise, |_| ControlFlow::Break(())).unwrap();
+        assert_eq!(trained.steps, 10);
+    }
 }

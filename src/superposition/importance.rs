@@ -25,7 +25,7 @@ const MAX_COUNT: usize = 1 << 28;
 /// # Example
 /// ```
 /// use limpid::superposition::importance::geometric;
-/// assert_eq!(geometric(3, 0.5, 0)?, ndarray::array![1.0, 0.5, 0.25]);
+/// assert_eq!(geometric::<f64>(3, 0.5, 0)?, ndarray::array![1.0, 0.5, 0.25]);
 /// # Ok::<(), limpid::Error>(())
 /// ```
 pub fn geometric<T: Scalar>(count: usize, ratio: f64, offset: usize) -> Result<Array1<T>> {

@@ -12,7 +12,7 @@ use limpid::superposition::{
     Value, expected_loss, train,
 };
 use limpid::{Scalar, Seed};
-use ndarray::{Array1, Array2, ArrayD, Axis, Dimension, stack};
+use ndarray::{Array1, Array2, ArrayD, ArrayRef2, Axis, Dimension, stack};
 
 use super::Answer;
 use super::case::{Given, Outcome};
@@ -284,7 +284,7 @@ pub fn dictionary_recovery(given: &Given<'_>) -> Answer {
             seed,
             ..SaeTraining::default()
         };
-        let fill = |step: usize, x: &mut Array2<f32>| {
+        let fill = |step: usize, x: &mut ArrayRef2<f32>| {
             x.assign(&law.sample(batch, seed.child(1, step as u64))?.dot(&weight.t()));
             Ok(())
         };

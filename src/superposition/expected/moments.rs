@@ -3,28 +3,34 @@
 //! ```text
 //! z = β + Σ_j c_j u_j,  u_j ~ U[0, 1]
 //! wanted: E[relu z], E[relu² z], E[u_j relu z], and for one own variable i: E[u_i 1], E[u_i u_j 1] where 1 = [z > 0]
+//!
+//! ∫ relu(z + c u)^q/q! du = (relu(z + c)^(q+1) - relu(z)^(q+1)) / (c (q+1)!)
 //! ```
 //!
-//! Averaging `relu(z)^q/q!` over `u` is a divided difference of `relu(z)^(q+1)/(q+1)!`, so each variable contributes two
-//! points with opposite signs, and `k` variables a sum over `2^k` vertices. Three things keep the digits:
+//! Each variable is integrated to a difference of two ends, largest `|c_j|` first, and only as long as `z` still changes
+//! its sign over what is left: where it has one sign, the rest is a polynomial (or 0) whose moments need no difference.
+//! A difference is therefore never taken over a variable that is small beside the numbers it separates, so that no digits
+//! cancel, whatever the magnitudes.
 //!
-//! - where `z` has one sign on the whole cube, the moments are polynomials and no vertex is visited;
-//! - a variable whose `|c_j|` is far below the largest is averaged by two Gauss nodes, whose error is of the order of the
-//!   third power of that ratio or smaller;
-//! - where the remaining ratios make the sum cancel, it is carried out in pairs of doubles.
-//!
-//! Source: the classical formula for sections of a cube, Polya (1913); the conditioning follows from the formula.
-
-use super::double::{Double, Number};
+//! Source: the classical formula for sections of a cube, Polya (1913); the order and the stopping rule are chosen for
+//! conditioning.
 
 /// Largest number of variables.
 pub(super) const MAX_VARIABLES: usize = 14;
 
-/// Below this share of the largest coefficient a variable is averaged by Gauss nodes.
-const GAUSS_BELOW: f64 = 1e-6;
+/// Highest power of `z` that is needed, plus one.
+const POWERS: usize = MAX_VARIABLES + 3;
 
-/// The two nodes of Gauss and Legendre on `[0, 1]`, each with weight 1/2: `1/2 ∓ 1/(2√3)`.
-const NODES: [f64; 2] = [0.211_324_865_405_187_13, 0.788_675_134_594_812_9];
+/// `1/q!`.
+const INVERSE_FACTORIAL: [f64; POWERS] = {
+    let mut table = [1.0; POWERS];
+    let mut q = 1;
+    while q < POWERS {
+        table[q] = table[q - 1] / q as f64;
+        q += 1;
+    }
+    table
+};
 
 /// Moments of one linear form; arrays run over its variables.
 #[derive(Debug, Clone)]
@@ -47,22 +53,19 @@ impl Moments {
     /// Moments of `β + Σ c_j u_j`; `own` is the index of the own variable, if it is among them.
     pub(super) fn compute(&mut self, beta: f64, c: &[f64], own: Option<usize>) {
         let low = beta + c.iter().map(|&c| c.min(0.0)).sum::<f64>();
-        let high = beta + c.iter().map(|&c| c.max(0.0)).sum::<f64>();
-        if high <= 0.0 {
-            self.clear(c.len());
-        } else if low >= 0.0 {
-            self.linear(beta, c, own);
-        } else if well_conditioned(c) {
-            self.vertices::<f64>(beta, c, own);
-        } else {
-            self.vertices::<Double>(beta, c, own);
+        if low >= 0.0 {
+            return self.linear(beta, c, own);
         }
-    }
-
-    fn clear(&mut self, k: usize) {
         (self.relu, self.square, self.own) = (0.0, 0.0, 0.0);
-        self.first[..k].fill(0.0);
-        self.own_first[..k].fill(0.0);
+        self.first[..c.len()].fill(0.0);
+        self.own_first[..c.len()].fill(0.0);
+        if beta + c.iter().map(|&c| c.max(0.0)).sum::<f64>() > 0.0 {
+            let mut order = [0; MAX_VARIABLES];
+            let order = &mut order[..c.len()];
+            order.iter_mut().enumerate().for_each(|(j, slot)| *slot = j);
+            order.sort_unstable_by(|&a, &b| c[b].abs().total_cmp(&c[a].abs()));
+            Expansion { c, order, own, up: [false; MAX_VARIABLES], moments: self }.expand(0, beta, 1.0);
+        }
     }
 
     /// `z >= 0` on the whole cube: moments of the linear form itself.
@@ -76,173 +79,135 @@ impl Moments {
             self.own_first[j] = own.map_or(0.0, |own| if own == j { 1.0 / 3.0 } else { 0.25 });
         }
     }
+}
 
-    fn vertices<N: Number>(&mut self, beta: f64, c: &[f64], own: Option<usize>) {
-        let form = Form::new(c);
-        let sums = Sums::<N>::collect(&form, beta, c, own);
-        let [scale0, scale1, scale2] = form.scales();
-        let v = |sum: N| sum.value();
-        self.relu = v(sums.powers[1]) * scale1;
-        self.square = 2.0 * v(sums.powers[2]) * scale2;
-        // E[u_j g] = (the difference with u_j = 1) - (one power more)/c_j, subtracted before rounding
-        let step = |upper: N, lower: N, j: usize, scale: f64, degree: f64| {
-            if form.gauss[j] {
-                v(upper) * scale
-            } else {
-                v(upper - lower * N::inverse(c[j]) * N::inverse(degree)) * scale
-            }
-        };
-        let (degree1, degree2) = (form.exact + 1.0, form.exact + 2.0);
-        for j in 0..c.len() {
-            self.first[j] = step(sums.at_one[1][j], sums.powers[2], j, scale1, degree2);
-        }
-        let Some(own) = own else {
-            self.own = 0.0;
-            self.own_first[..c.len()].fill(0.0);
+/// The walk over ends of variables.
+struct Expansion<'a> {
+    c: &'a [f64],
+    /// Variables from the largest coefficient down.
+    order: &'a [usize],
+    own: Option<usize>,
+    /// End that each expanded variable is at.
+    up: [bool; MAX_VARIABLES],
+    moments: &'a mut Moments,
+}
+
+impl Expansion<'_> {
+    /// Adds what belongs to the current ends of the first `done` variables in order; `value` is `z` there with the rest at
+    /// 0, `weight` the signed product of the inverse coefficients.
+    fn expand(&mut self, done: usize, value: f64, weight: f64) {
+        let (order, c) = (self.order, self.c);
+        let rest = &order[done..];
+        let low = value + rest.iter().map(|&j| c[j].min(0.0)).sum::<f64>();
+        let high = value + rest.iter().map(|&j| c[j].max(0.0)).sum::<f64>();
+        if high <= 0.0 {
             return;
+        }
+        let (false, Some(&next)) = (low >= 0.0, rest.first()) else {
+            return self.add(done, low, weight);
         };
-        self.own = step(sums.at_one[0][own], sums.powers[1], own, scale0, degree1);
-        let inverse = N::inverse(c[own]);
-        let (d1, d2) = (N::inverse(degree1), N::inverse(degree1 * degree2));
-        for j in 0..c.len() {
-            let both = sums.both[j];
-            let total = match (form.gauss[own], form.gauss[j]) {
-                (true, true) => both,
-                (true, false) => both - sums.at_one[1][own] * N::inverse(c[j]) * d1,
-                (false, true) => both - sums.at_one[1][j] * inverse * d1,
-                (false, false) if j == own => {
-                    both - N::of(2.0) * sums.at_one[1][own] * inverse * d1
-                        + N::of(2.0) * sums.powers[2] * inverse * inverse * d2
-                }
-                (false, false) => {
-                    let other = N::inverse(c[j]);
-                    both - sums.at_one[1][own] * other * d1 - sums.at_one[1][j] * inverse * d1
-                        + sums.powers[2] * inverse * other * d2
-                }
+        let weight = weight / c[next];
+        self.up[next] = true;
+        self.expand(done + 1, value + c[next], weight);
+        self.up[next] = false;
+        self.expand(done + 1, value, -weight);
+    }
+
+    /// Adds a part of the cube where `z >= 0`: differences over the expanded variables, a polynomial in the rest, whose
+    /// smallest value is `low`.
+    fn add(&mut self, done: usize, low: f64, weight: f64) {
+        let (order, c, own) = (self.order, self.c, self.own);
+        let (ends, rest) = order.split_at(done);
+        let scale: [f64; 3] = core::array::from_fn(|t| weight * INVERSE_FACTORIAL[done + t]);
+        let polynomial = |weighted: &[usize]| Polynomial::new(low, rest, c, weighted, done + 2);
+        let plain = polynomial(&[]);
+        let [z0, z1, z2]: [f64; 3] = core::array::from_fn(|t| plain.power(done + t) * scale[t]);
+        self.moments.relu += z1;
+        self.moments.square += 2.0 * z2;
+        let up = self.up.map(|up| if up { 1.0 } else { 0.0 });
+        let own_is_end = own.is_some_and(|own| ends.contains(&own));
+        if let Some(own) = own.filter(|_| own_is_end) {
+            self.moments.own += up[own] * z0 - z1 / c[own];
+        }
+        for &j in ends {
+            self.moments.first[j] += up[j] * z1 - z2 / c[j];
+            let Some(own) = own.filter(|_| own_is_end) else {
+                continue;
             };
-            self.own_first[j] = v(total) * scale0;
+            let by_both = if own == j { 2.0 * z2 } else { z2 } / (c[own] * c[j]);
+            self.moments.own_first[j] += up[own] * up[j] * z0 - (up[own] / c[j] + up[j] / c[own]) * z1 + by_both;
         }
-    }
-}
-
-/// Whether plain doubles keep about 14 digits of every moment.
-fn well_conditioned(c: &[f64]) -> bool {
-    let largest = c.iter().fold(0.0_f64, |m, c| m.max(c.abs()));
-    let (mut loss, mut total, mut smallest) = (1.0, 0.0, 1.0_f64);
-    let mut degree = 2.0;
-    for ratio in c.iter().map(|c| c.abs() / largest).filter(|&ratio| ratio >= GAUSS_BELOW) {
-        degree += 1.0;
-        loss *= 2.0 / (ratio * degree);
-        total += ratio;
-        smallest = smallest.min(ratio);
-    }
-    loss * libm::pow(total, degree) / (smallest * smallest) < 60.0
-}
-
-/// How the variables of one linear form are averaged.
-struct Form {
-    gauss: [bool; MAX_VARIABLES],
-    /// Number of variables that are averaged by differences.
-    exact: f64,
-    /// Product of their coefficients.
-    product: f64,
-    /// Weight of one choice of Gauss nodes.
-    weight: f64,
-}
-
-impl Form {
-    fn new(c: &[f64]) -> Self {
-        let largest = c.iter().fold(0.0_f64, |m, c| m.max(c.abs()));
-        let mut form = Self { gauss: [false; MAX_VARIABLES], exact: 0.0, product: 1.0, weight: 1.0 };
-        for (gauss, &c) in form.gauss.iter_mut().zip(c) {
-            if c.abs() < GAUSS_BELOW * largest {
-                *gauss = true;
-                form.weight *= 0.5;
-            } else {
-                form.exact += 1.0;
-                form.product *= c;
+        for &j in rest {
+            let first = polynomial(&[j]);
+            self.moments.first[j] += first.power(done + 1) * scale[1];
+            let Some(own) = own else {
+                continue;
+            };
+            let (u0, u1) = (first.power(done) * scale[0], first.power(done + 1) * scale[1]);
+            if own_is_end {
+                self.moments.own_first[j] += up[own] * u0 - u1 / c[own];
+                continue;
             }
-        }
-        form
-    }
-
-    /// Factors `weight/(q! Π c)` of the sums of powers `q = e, e + 1, e + 2`.
-    fn scales(&self) -> [f64; 3] {
-        let mut factorial = 1.0;
-        let mut q = 1.0;
-        while q <= self.exact {
-            factorial *= q;
-            q += 1.0;
-        }
-        let first = self.weight / (factorial * self.product);
-        let second = first / (self.exact + 1.0);
-        [first, second, second / (self.exact + 2.0)]
-    }
-}
-
-/// Signed sums over all vertices of the powers `e, e + 1, e + 2` of `relu(v)`.
-struct Sums<N> {
-    powers: [N; 3],
-    /// Over vertices with `u_j = 1`, or weighted by the Gauss node of `u_j`, for the first two powers.
-    at_one: [[N; MAX_VARIABLES]; 2],
-    /// The same for the own variable and `u_j` together, first power.
-    both: [N; MAX_VARIABLES],
-}
-
-impl<N: Number> Sums<N> {
-    fn collect(form: &Form, beta: f64, c: &[f64], own: Option<usize>) -> Self {
-        let zero = N::of(0.0);
-        let mut sums = Self { powers: [zero; 3], at_one: [[zero; MAX_VARIABLES]; 2], both: [zero; MAX_VARIABLES] };
-        for vertex in 0..1_usize << c.len() {
-            let mut value = N::of(beta);
-            let mut sign = 1.0;
-            for (j, &c) in c.iter().enumerate() {
-                let up = vertex >> j & 1 == 1;
-                if form.gauss[j] {
-                    value = value + N::of(c) * N::of(NODES[usize::from(up)]);
-                } else if up {
-                    value = value.sum(c);
-                } else {
-                    sign = -sign;
-                }
+            if own == j {
+                self.moments.own += u0;
             }
-            if value.value() > 0.0 {
-                sums.add(form, vertex, value, sign, c.len(), own);
-            }
+            self.moments.own_first[j] += polynomial(&[own, j]).power(done) * scale[0];
         }
-        sums
-    }
-
-    #[inline(always)]
-    fn add(&mut self, form: &Form, vertex: usize, value: N, sign: f64, k: usize, own: Option<usize>) {
-        let mut power = N::of(sign);
-        let mut q = 0.0;
-        while q < form.exact {
-            power = power * value;
-            q += 1.0;
-        }
-        let next = power * value;
-        self.powers[0] = self.powers[0] + power;
-        self.powers[1] = self.powers[1] + next;
-        self.powers[2] = self.powers[2] + next * value;
-        let own_weight = own.map_or(0.0, |own| coordinate(form, vertex, own));
-        for j in 0..k {
-            let u = coordinate(form, vertex, j);
-            if u > 0.0 {
-                let weight = N::of(u);
-                self.at_one[0][j] = self.at_one[0][j] + power * weight;
-                self.at_one[1][j] = self.at_one[1][j] + next * weight;
-                self.both[j] = self.both[j] + power * weight * N::of(own_weight);
+        if let Some(own) = own.filter(|_| !own_is_end) {
+            let first = polynomial(&[own]);
+            let (u0, u1) = (first.power(done) * scale[0], first.power(done + 1) * scale[1]);
+            for &j in ends {
+                self.moments.own_first[j] += up[j] * u0 - u1 / c[j];
             }
         }
     }
 }
 
-/// Value of `u_j` at a vertex.
-#[inline(always)]
-fn coordinate(form: &Form, vertex: usize, j: usize) -> f64 {
-    let up = vertex >> j & 1;
-    if form.gauss[j] { NODES[up] } else { up as f64 }
+/// `E[Π_{j in weighted} u_j  z^p]` for `p` up to the highest, for `z = low + Σ |c_j| u'_j >= 0`, `u'_j = u_j` or `1 - u_j` by the sign of `c_j`, so
+/// that all terms of a plain power are positive.
+struct Polynomial {
+    powers: [f64; POWERS],
+}
+
+impl Polynomial {
+    fn new(low: f64, rest: &[usize], c: &[f64], weighted: &[usize], highest: usize) -> Self {
+        let mut powers = [0.0; POWERS];
+        let mut power = 1.0;
+        for slot in &mut powers[..=highest] {
+            *slot = power;
+            power *= low;
+        }
+        for &j in rest {
+            let count = weighted.iter().filter(|&&w| w == j).count();
+            // moments of u' under the weight: E[u'^i], E[u' u'^i] or E[u'² u'^i], and their complements for 1 - u'
+            let moment = |i: f64| match (count, c[j] < 0.0) {
+                (0, _) => 1.0 / (i + 1.0),
+                (1, false) => 1.0 / (i + 2.0),
+                (1, true) => 1.0 / ((i + 1.0) * (i + 2.0)),
+                (_, false) => 1.0 / (i + 3.0),
+                (_, true) => 2.0 / ((i + 1.0) * (i + 2.0) * (i + 3.0)),
+            };
+            convolve(&mut powers[..=highest], c[j].abs(), moment);
+        }
+        Self { powers }
+    }
+
+    fn power(&self, p: usize) -> f64 {
+        self.powers[p]
+    }
+}
+
+/// Turns `E[z^p]` into `E[w(u) (z + c u)^p] = Σ_i binom(p, i) E[z^(p-i)] c^i E[w u^i]`.
+fn convolve(powers: &mut [f64], c: f64, moment: impl Fn(f64) -> f64) {
+    for p in (0..powers.len()).rev() {
+        let (mut sum, mut binomial, mut scale) = (0.0, 1.0, 1.0);
+        for i in 0..=p {
+            sum += binomial * powers[p - i] * scale * moment(i as f64);
+            binomial *= (p - i) as f64 / (i + 1) as f64;
+            scale *= c;
+        }
+        powers[p] = sum;
+    }
 }
 
 #[cfg(test)]
@@ -289,7 +254,7 @@ mod tests {
     }
 
     fn random_form(stream: &mut Stream, round: usize) -> (f64, Vec<f64>) {
-        let k = 1 + round % 3;
+        let k = if round % 40 == 39 { 4 } else { 1 + round % 3 };
         let mut signed = || 2.0 * uniform::<f64>(stream) - 1.0;
         let scale = 10.0_f64.powi(i32::try_from(round % 7).unwrap() - 3);
         let c: Vec<f64> = (0..k)
@@ -308,7 +273,8 @@ mod tests {
         for round in 0..if cfg!(miri) { 6 } else { 600 } {
             let (beta, c) = random_form(&mut stream, round);
             let size = beta.abs() + c.iter().map(|c| c.abs()).sum::<f64>();
-            found.compute(beta, &c, Some(0));
+            let own = round / 7 % c.len();
+            found.compute(beta, &c, Some(own));
             let expect = |f: &dyn Fn(f64, &[f64]) -> f64| naive(beta, &c, f, &mut Vec::new());
             let close = |what: &str, got: f64, expected: f64, scale: f64| {
                 assert!((got - expected).abs() <= 3e-13 * scale, "{what} {beta} {c:?}: {got} {expected}");
@@ -316,12 +282,29 @@ mod tests {
             let positive = |z: f64| f64::from(u8::from(z > 0.0));
             close("relu", found.relu, expect(&|z, _| z.max(0.0)), size);
             close("square", found.square, expect(&|z, _| z.max(0.0) * z.max(0.0)), size * size);
-            close("own", found.own, expect(&|z, u| u[0] * positive(z)), 1.0);
+            close("own", found.own, expect(&|z, u| u[own] * positive(z)), 1.0);
             for j in 0..c.len() {
                 close("first", found.first[j], expect(&|z, u| u[j] * z.max(0.0)), size);
-                close("own first", found.own_first[j], expect(&|z, u| u[0] * u[j] * positive(z)), 1.0);
+                close("own first", found.own_first[j], expect(&|z, u| u[own] * u[j] * positive(z)), 1.0);
             }
         }
+    }
+
+    /// Kinks inside the range of tiny variables, and many tiny variables beside a large one.
+    #[test]
+    fn tiny_variables_keep_their_digits() {
+        let mut found = Moments::zero();
+        // z > 0 where u_1 > 3e-7 - 5e-7 u_2: E[u_2 1] = 1/2 - ∫ u (3e-7 - 5e-7 u)+ du
+        found.compute(-3e-7, &[1.0, 5e-7], Some(1));
+        assert!((found.own - (0.5 - 5e-7 * 0.6_f64.powi(3) / 6.0)).abs() < 1e-16);
+        let c = [1.0, 2e-6, -2.3e-6, 1.7e-6, 1.9e-6, -2.1e-6];
+        // to first order in the tiny ones: z = u_1 - 0.4 + mean shift, and u_i u_j 1 factorises
+        let (shift, threshold) = (0.5 * (c[1] + c[2] + c[3] + c[4] + c[5]), 0.4);
+        found.compute(-0.4, &c, Some(1));
+        let positive = 1.0 - threshold + shift;
+        assert!((found.relu - 0.5 * positive * positive).abs() < 1e-11);
+        assert!((found.own_first[2] - 0.25 * positive).abs() < 1e-6);
+        assert!((found.own - 0.5 * positive).abs() < 1e-6 && (found.own_first[1] - positive / 3.0).abs() < 1e-6);
     }
 
     #[test]

@@ -288,7 +288,7 @@ mod tests {
         let mut counts = [0.0_f64; 6];
         for _ in 0..batches {
             stream.fresh_words(&mut words);
-            fearless_simd::dispatch!(crate::math::simd::level(), simd => short_skips(simd, p, &words, &mut skips));
+            crate::math::simd::dispatch!(crate::math::simd::level(), simd => short_skips(simd, p, &words, &mut skips));
             for (length, count) in counts.iter_mut().enumerate() {
                 *count += skips.iter().filter(|&&skip| skip as usize == length).count() as f64;
             }

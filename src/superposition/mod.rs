@@ -19,5 +19,6 @@ pub mod recovery;
 pub mod train;
 
 pub use distribution::{DictionaryData, DictionarySample, FeatureDistribution, FixedDataset, Joint, Value};
+pub use expected::{ExpectedLoss, expected_loss};
 pub use model::{Architecture, Forward, Gradient, Reduction, ToyModel};
 pub use train::{Data, Evaluation, Problem, Progress, Snapshot, Start, Trained, Training, train, train_every_restart};

@@ -3,9 +3,10 @@
 use super::problem::{Data, Problem};
 use super::settings::Training;
 use crate::math::block::BLOCK;
-use crate::superposition::ToyModel;
 use crate::superposition::backward::{BlockGradient, Objective, Parameters, Workspace, add_block, add_own_block};
 use crate::superposition::distribution::{FeatureDistribution, FixedDataset};
+use crate::superposition::expected::ExpectedLoss;
+use crate::superposition::{Architecture, Joint, ToyModel, Value};
 use crate::{Result, Scalar};
 
 const HELD_OUT: u64 = 0x4845_4c44;
@@ -35,9 +36,37 @@ pub(super) fn evaluate<T: Scalar>(
     match &problem.data {
         Data::Fixed(dataset) => Ok(on_dataset(problem, settings, model, dataset)),
         Data::Sampled(distribution) | Data::Expected(distribution) => {
+            if let Some(mut expected) = closed_form(problem, settings, distribution) {
+                let (loss, _) = expected.loss_and_gradient(model)?;
+                return Ok(Evaluation { loss: loss.as_f64(), standard_error: 0.0, samples: 0 });
+            }
             Ok(held_out(problem, settings, model, distribution, instance))
         }
     }
+}
+
+/// The expected loss of a problem, where it has a closed form that is cheap to evaluate.
+fn closed_form<T: Scalar>(
+    problem: &Problem<T>,
+    settings: &Training,
+    distribution: &FeatureDistribution<T>,
+) -> Option<ExpectedLoss> {
+    let largest = match problem.architecture {
+        Architecture::Linear => 1024,
+        Architecture::ReluOutput => 10,
+        _ => 0,
+    };
+    if distribution.n_features() > largest || !has_closed_form(problem, distribution) {
+        return None;
+    }
+    ExpectedLoss::new(distribution.probability(), &problem.importance, settings.reduction.per_sample()).ok()
+}
+
+/// Whether the data law and the penalty are those of the closed forms.
+pub(super) fn has_closed_form<T: Scalar>(problem: &Problem<T>, distribution: &FeatureDistribution<T>) -> bool {
+    distribution.joint() == Joint::Independent
+        && distribution.value() == Value::Uniform
+        && problem.hidden_l1 == T::zero()
 }
 
 fn objective<T: Scalar>(problem: &Problem<T>, settings: &Training, rows: usize) -> Objective<T> {

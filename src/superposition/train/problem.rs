@@ -4,12 +4,14 @@ use alloc::sync::Arc;
 
 use ndarray::Array1;
 
+use super::evaluate::has_closed_form;
 use super::settings::Training;
 use super::start::Start;
 use crate::error::{check_each, check_limit};
+use crate::superposition::expected::MAX_FEATURES;
 use crate::superposition::model::check_importance;
 use crate::superposition::{Architecture, FeatureDistribution, FixedDataset};
-use crate::{Result, Scalar};
+use crate::{Error, Result, Scalar};
 
 /// Where samples come from.
 #[derive(Debug, Clone)]
@@ -65,6 +67,17 @@ impl<T: Scalar> Problem<T> {
         }
     }
 
+    fn check_expected(&self, law: &FeatureDistribution<T>) -> Result<()> {
+        if !has_closed_form(self, law) {
+            return Err(Error::Unsupported { what: "expected gradients of this distribution or penalty" });
+        }
+        match self.architecture {
+            Architecture::Linear => Ok(()),
+            Architecture::ReluOutput => check_limit("features of an exact loss", law.n_features(), MAX_FEATURES),
+            _ => Err(Error::Unsupported { what: "expected gradients of a model with a hidden nonlinearity" }),
+        }
+    }
+
     pub(super) fn check(&self, settings: &Training) -> Result<()> {
         const MAX_PARAMETERS: usize = 1 << 28;
         let n = self.data.n_features();
@@ -78,6 +91,9 @@ impl<T: Scalar> Problem<T> {
             check_limit("parameters x restarts x snapshots", kept, MAX_PARAMETERS)?;
         }
         check_each("hidden_l1", &[self.hidden_l1], "finite and >= 0", |x| x >= T::zero() && x.is_finite())?;
+        if let Data::Expected(law) = &self.data {
+            self.check_expected(law)?;
+        }
         self.start.check(self.architecture, self.n_hidden, n)
     }
 }

@@ -10,6 +10,7 @@ use crate::math::optim::OptimizerState;
 use crate::math::par;
 use crate::superposition::ToyModel;
 use crate::superposition::backward::{BlockGradient, Objective, Parameters, Workspace, add_block, add_own_block};
+use crate::superposition::expected::ExpectedLoss;
 use crate::{Error, Result, Scalar, Seed};
 
 const INSTANCE: u64 = 0x494e_5354;
@@ -71,6 +72,7 @@ pub(super) struct Run<'a, T> {
     objective: Objective<T>,
     states: [OptimizerState<T>; 3],
     shards: Vec<Shard<T>>,
+    expected: Option<ExpectedLoss>,
     total: BlockGradient<T>,
     step: usize,
     loss: f64,
@@ -86,6 +88,10 @@ impl<'a, T: Scalar> Run<'a, T> {
         let model = problem.start.model(problem.architecture, m, n, seed)?;
         let parameters = Parameters::new(&model);
         let rows = rows_of(problem, settings);
+        let expected = match &problem.data {
+            Data::Expected(law) => Some(ExpectedLoss::new(law.probability(), &problem.importance, settings.reduction)?),
+            _ => None,
+        };
         let state = |part: &[T]| OptimizerState::new(settings.optimizer, part.len());
         Ok(Self {
             problem,
@@ -97,6 +103,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             objective: Objective::new(&problem.importance, problem.hidden_l1, settings.reduction, rows),
             total: BlockGradient::new(&parameters),
             shards: Vec::new(),
+            expected,
             model,
             parameters,
             step: 0,
@@ -115,7 +122,11 @@ impl<'a, T: Scalar> Run<'a, T> {
     /// Trains until `until` steps are done or the loss is not finite.
     pub(super) fn advance(&mut self, settings: &Training, until: usize) {
         while self.step < until {
-            self.compute_gradient(settings);
+            if self.expected.is_some() {
+                self.compute_expected_gradient();
+            } else {
+                self.compute_gradient(settings);
+            }
             self.loss = self.total.loss;
             self.record(settings);
             if !self.loss.is_finite() {
@@ -165,6 +176,18 @@ impl<'a, T: Scalar> Run<'a, T> {
                 work(index, &mut shards[0]);
                 total.add(&shards[0].gradient);
             }
+        }
+    }
+
+    fn compute_expected_gradient(&mut self) {
+        let Self { expected, model, parameters, total, .. } = self;
+        parameters.write_to(model);
+        total.loss = f64::NAN;
+        // the first step has checked the model; later it fails only by values that are not finite
+        if let Some(Ok((loss, gradient))) = expected.as_mut().map(|expected| expected.loss_and_gradient(model)) {
+            total.loss = loss.as_f64();
+            total.encoder.iter_mut().zip(&gradient.weight).for_each(|(to, &from)| *to = from);
+            total.bias.iter_mut().zip(&gradient.bias).for_each(|(to, &from)| *to = from);
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod assignment;
 pub(crate) mod block;
 pub(crate) mod chacha;
+pub mod gemm;
 pub mod optim;
 pub mod par;
 pub mod random;

@@ -141,6 +141,17 @@ impl<T: Scalar> OptimizerState<T> {
         Ok(())
     }
 
+    /// Sets the moments of these elements back to 0, for parameters that were replaced; indices past the end are ignored.
+    pub fn forget(&mut self, elements: impl IntoIterator<Item = usize>) {
+        for element in elements {
+            for moments in [&mut self.first, &mut self.second] {
+                if let Some(moment) = moments.get_mut(element) {
+                    *moment = T::zero();
+                }
+            }
+        }
+    }
+
     fn sgd(&mut self, parameter: &mut [T], gradient: &[T], rate: f64, momentum: f64, decay: f64) {
         let (rate, momentum, decay) = (T::of(rate), T::of(momentum), T::of(decay));
         for ((theta, &g), u) in parameter.iter_mut().zip(gradient).zip(&mut self.first) {

@@ -1,0 +1,57 @@
+//! Runs one named workload and prints one JSON line with its speed and with checks that the work was done.
+//!
+//! `cargo run --release --example throughput -- gemm --m 4096 --k 512 --n 4096 --iterations 10`
+//! `cargo run --release --example throughput -- superposition --instances 10 --features 5 --hidden 2`
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+
+#[path = "throughput_support/mod.rs"]
+mod throughput_support;
+
+use std::process::ExitCode;
+
+use throughput_support::{gemm, options::Options, superposition};
+
+const HELP: &str = "\
+throughput WORKLOAD [OPTIONS]: runs one workload and prints one JSON line
+
+gemm            dense product C = A B in single precision
+  --m 4096 --k 512 --n 4096 --iterations 10
+superposition   trains ReLU-output toy models on fresh samples (AdamW), densities from 1 to 1/20
+  --instances 10 --features 5 --hidden 2 --batch 1024 --steps 1000
+
+  --threads N   threads of the pool (default: all cores)
+  --quick       small sizes, to see that it works
+  --help        this text
+
+The line: workload, sizes, threads, seconds, per_second (operations of gemm, training steps of all instances), flops,
+peak_rss_bytes, checks.";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("throughput: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<String, String> {
+    let options = Options::from_arguments()?;
+    let workload = match options.workload.as_deref() {
+        _ if options.help => return Ok(HELP.to_owned()),
+        // a bare --quick shows one workload
+        None if options.quick => "superposition",
+        None => return Err("no workload; --help lists them".to_owned()),
+        Some(workload) => workload,
+    };
+    let body = || match workload {
+        "gemm" => gemm::run(&options),
+        "superposition" => superposition::run(&options),
+        other => Err(format!("unknown workload {other}; --help lists them")),
+    };
+    throughput_support::on_threads(options.threads, body)
+}

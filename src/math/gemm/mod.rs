@@ -1,0 +1,298 @@
+//! Dense matrix product, with the same floats on every machine and for every layout, batch size and thread count.
+//!
+//! ```text
+//! C = A B        c_ij = Σ_blocks ( Σ_{p in block} a_ip b_pj )
+//! ```
+//!
+//! The inner size is cut into blocks of [`DEPTH`]. Within a block the sum runs in order from 0, each product rounded
+//! before it is added; the sums of the blocks are added in order. Every route below keeps this order, so a row of `C`
+//! does not depend on how many other rows there are.
+//!
+//! Both operands may be any view: a transpose `a.t()` costs nothing, and runs at the same speed.
+//!
+//! Source: panels, register tiles and loop order after Goto and van de Geijn, "Anatomy of High-Performance Matrix
+//! Multiplication", ACM TOMS 34(3), 2008, section 4, <https://doi.org/10.1145/1356052.1356053>.
+
+mod few_rows;
+mod kernel;
+mod pack;
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2};
+
+use super::par;
+use crate::error::check_shape;
+use crate::{Result, Scalar};
+use kernel::{HEIGHT, width};
+use pack::{Operand, pack};
+
+/// Inner indices that are summed in one run, from 0 and in order.
+pub const DEPTH: usize = 256;
+
+/// Rows of `A` that are packed together; with [`DEPTH`] they fill a part of the second-level cache.
+const ROWS: usize = 128;
+
+/// Vectors of columns of `B` that are packed together.
+const COLUMN_VECTORS: usize = 128;
+
+/// Products up to this many multiplications are summed entry by entry.
+const TINY: usize = 1 << 14;
+
+/// `A B`; `a: (m, k)`, `b: (k, n)`. Returns `(m, n)`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) if the inner sizes differ.
+///
+/// # Example
+/// ```
+/// use limpid::math::gemm::product;
+/// use ndarray::array;
+///
+/// let a = array![[1.0, 2.0], [3.0, 4.0]];
+/// assert_eq!(product(&a, &a.t())?, array![[5.0, 11.0], [11.0, 25.0]]);
+/// # Ok::<(), limpid::Error>(())
+/// ```
+pub fn product<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>) -> Result<Array2<T>> {
+    check_shape("b", b, &[a.ncols(), b.ncols()])?;
+    let mut out = Array2::zeros((a.nrows(), b.ncols()));
+    Workspace::new().product_into(a, b, &mut out)?;
+    Ok(out)
+}
+
+/// Writes `A B` to `out: (m, n)`; `a: (m, k)`, `b: (k, n)`.
+///
+/// # Errors
+/// As [`product`], and [`Error::Shape`](crate::Error::Shape) if `out` has another shape.
+pub fn product_into<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
+    Workspace::new().product_into(a, b, out)
+}
+
+/// Adds `A B` to `out: (m, n)`, block by block; `a: (m, k)`, `b: (k, n)`.
+///
+/// # Errors
+/// As [`product_into`].
+pub fn add_product_into<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
+    Workspace::new().add_product_into(a, b, out)
+}
+
+/// Packing buffers, kept from one product to the next.
+#[derive(Debug, Clone, Default)]
+pub struct Workspace<T> {
+    left: Vec<T>,
+    right: Vec<T>,
+}
+
+impl<T: Scalar> Workspace<T> {
+    /// An empty workspace; buffers grow when a product needs them.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { left: Vec::new(), right: Vec::new() }
+    }
+
+    /// As [`product_into`].
+    ///
+    /// # Errors
+    /// As [`product_into`].
+    pub fn product_into(&mut self, a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
+        check(a, b, out)?;
+        out.fill(T::zero());
+        self.add(a.view(), b.view(), out.view_mut());
+        Ok(())
+    }
+
+    /// As [`add_product_into`].
+    ///
+    /// # Errors
+    /// As [`product_into`].
+    pub fn add_product_into(&mut self, a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
+        check(a, b, out)?;
+        self.add(a.view(), b.view(), out.view_mut());
+        Ok(())
+    }
+
+    /// Chooses the route; shapes fit.
+    fn add(&mut self, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+        let ((m, k), n) = (a.dim(), b.ncols());
+        if m == 0 || n == 0 || k == 0 {
+            return;
+        }
+        if m.saturating_mul(n).saturating_mul(k) <= TINY {
+            return add_entry_by_entry(a, b, out);
+        }
+        let few = m.min(n) <= few_rows::MOST;
+        // Cᵀ = Bᵀ Aᵀ has the same floats
+        if few && m > n || !few && !out.is_standard_layout() && out.t().is_standard_layout() {
+            return self.add_rows(b.reversed_axes(), a.reversed_axes(), out.reversed_axes());
+        }
+        if out.is_standard_layout() {
+            return self.add_rows(a, b, out);
+        }
+        let mut owned = out.as_standard_layout().into_owned();
+        self.add_rows(a, b, owned.view_mut());
+        out.assign(&owned);
+    }
+
+    /// Row by row: few rows are streamed, many are packed.
+    fn add_rows(&mut self, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+        if a.nrows() <= few_rows::MOST {
+            return few_rows::add(a, &Operand::new(b), out);
+        }
+        let (m, n) = out.dim();
+        let Some(c) = out.as_slice_mut() else {
+            return add_entry_by_entry(a, b, out);
+        };
+        let k = a.ncols();
+        let (a, b) = (Operand::new(a), Operand::new(b.reversed_axes()));
+        let block_columns = COLUMN_VECTORS * T::LANES;
+        for left in (0..n).step_by(block_columns) {
+            let columns = left..n.min(left + block_columns);
+            for start in (0..k).step_by(DEPTH) {
+                let depth = start..k.min(start + DEPTH);
+                let panel = width::<T>() * depth.len();
+                let panels = columns.len().div_ceil(width::<T>());
+                grow(&mut self.right, panels * panel);
+                par::for_each_chunk_mut(&mut self.right[..panels * panel], panel, |index, panel| {
+                    let first = columns.start + index * width::<T>();
+                    pack(&b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
+                });
+                let right = &self.right[..panels * panel];
+                add_block(&a, right, depth, columns.clone(), c, (m, n), &mut self.left);
+            }
+        }
+    }
+}
+
+/// Adds `A[.., depth] B[depth, columns]` to `c: (m, n)`, with `B` already packed.
+fn add_block<T: Scalar>(
+    a: &Operand<'_, T>,
+    right: &[T],
+    depth: core::ops::Range<usize>,
+    columns: core::ops::Range<usize>,
+    c: &mut [T],
+    (m, n): (usize, usize),
+    buffers: &mut Vec<T>,
+) {
+    let pieces = if par::threads() > 1 { 4 * par::threads() } else { 1 };
+    let piece_rows = m.div_ceil(pieces).next_multiple_of(HEIGHT);
+    let block_rows = ROWS.min(piece_rows);
+    let buffer = block_rows * depth.len();
+    grow(buffers, m.div_ceil(piece_rows) * buffer);
+    let mut pieces: Vec<_> = c.chunks_mut(piece_rows * n).zip(buffers.chunks_mut(buffer)).collect();
+    par::for_each_mut(&mut pieces, |index, (c, left)| {
+        for (block, c) in c.chunks_mut(block_rows * n).enumerate() {
+            let first = index * piece_rows + block * block_rows;
+            let rows = c.len() / n;
+            for (panel, left) in left.chunks_mut(HEIGHT * depth.len()).take(rows.div_ceil(HEIGHT)).enumerate() {
+                let first = first + panel * HEIGHT;
+                pack(a, first..m.min(first + HEIGHT), depth.clone(), HEIGHT, left);
+            }
+            kernel::add_panels(left, right, depth.len(), c, n, columns.clone());
+        }
+    });
+}
+
+fn grow<T: Scalar>(buffer: &mut Vec<T>, length: usize) {
+    if buffer.len() < length {
+        *buffer = vec![T::zero(); length];
+    }
+}
+
+/// The definition, one entry after the other.
+fn add_entry_by_entry<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+    for (row, mut out) in a.rows().into_iter().zip(out.rows_mut()) {
+        for (column, out) in b.columns().into_iter().zip(&mut out) {
+            let mut sum = T::zero();
+            for (p, (&x, &y)) in row.iter().zip(column).enumerate() {
+                if p > 0 && p.is_multiple_of(DEPTH) {
+                    *out += sum;
+                    sum = T::zero();
+                }
+                sum += x * y;
+            }
+            *out += sum;
+        }
+    }
+}
+
+fn check<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &ArrayRef2<T>) -> Result<()> {
+    check_shape("b", b, &[a.ncols(), b.ncols()])?;
+    check_shape("out", out, &[a.nrows(), b.ncols()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dims, Error};
+    use ndarray::{Axis, Slice, array};
+
+    fn filled<T: Scalar>(rows: usize, columns: usize, seed: u32) -> Array2<T> {
+        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
+        Array2::from_shape_fn((rows, columns), |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            T::of(f64::from(state >> 8) / f64::from(1_u32 << 24) - 0.5)
+        })
+    }
+
+    fn agrees<T: Scalar>(m: usize, k: usize, n: usize) {
+        let (a, b) = (filled::<T>(m, k, 1), filled::<T>(k, n, 2));
+        let mut naive = Array2::zeros((m, n));
+        add_entry_by_entry(a.view(), b.view(), naive.view_mut());
+        let (at, bt) = (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
+        for (a, b) in [(a.view(), b.view()), (at.t(), b.view()), (a.view(), bt.t()), (at.t(), bt.t())] {
+            assert_eq!(product(&a, &b).unwrap(), naive, "{m}x{k}x{n}");
+            let mut transposed = Array2::zeros((n, m));
+            product_into(&a, &b, &mut transposed.view_mut().reversed_axes()).unwrap();
+            assert_eq!(transposed.t(), naive);
+        }
+        let wide = filled::<T>(2 * m, 3 * k, 3);
+        let rows = wide.slice_axis(Axis(0), Slice::new(0, None, 2));
+        let view = rows.slice_axis(Axis(1), Slice::new(0, None, -3));
+        let mut naive = Array2::ones((m, n));
+        let mut spread = Array2::ones((m, 2 * n));
+        add_entry_by_entry(view, b.view(), naive.view_mut());
+        let every_second = Slice::new(0, None, 2);
+        add_product_into(&view, &b, &mut spread.slice_axis_mut(Axis(1), every_second)).unwrap();
+        assert_eq!(spread.slice_axis(Axis(1), every_second), naive);
+    }
+
+    #[test]
+    fn every_route_gives_the_floats_of_the_definition() {
+        let sizes: &[_] = if cfg!(miri) {
+            &[(9, 3, 33), (5, 300, 12), (2, 259, 33), (40, 150, 3)]
+        } else {
+            &[(9, 3, 33), (17, 300, 70), (131, 257, 65), (1, 600, 100), (3, 259, 531), (700, 513, 2), (5, 7, 2100)]
+        };
+        for &(m, k, n) in sizes {
+            agrees::<f32>(m, k, n);
+            agrees::<f64>(m, k, n);
+        }
+    }
+
+    #[test]
+    fn a_small_product_by_hand() {
+        let (a, b) = (array![[1.0, 2.0, 3.0]], array![[1.0], [10.0], [100.0]]);
+        assert_eq!(product(&a, &b).unwrap(), array![[321.0]]);
+        let mut out = array![[1.0]];
+        add_product_into(&a, &b, &mut out).unwrap();
+        assert_eq!(out, array![[322.0]]);
+    }
+
+    #[test]
+    fn empty_sizes_are_sums_of_nothing() {
+        let (a, b) = (Array2::<f64>::zeros((2, 0)), Array2::zeros((0, 3)));
+        assert_eq!(product(&a, &b).unwrap(), Array2::<f64>::zeros((2, 3)));
+        assert_eq!(product(&b.t(), &a.t()).unwrap().dim(), (3, 2));
+        assert_eq!(product(&b, &Array2::zeros((3, 4))).unwrap().dim(), (0, 4));
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_named() {
+        let a = array![[1.0, 2.0]];
+        let expected = Error::Shape { what: "b", expected: Dims::new(&[2, 2]), got: Dims::new(&[1, 2]) };
+        assert_eq!(product(&a, &a), Err(expected));
+        let mut out = array![[0.0]];
+        assert!(product_into(&a.t(), &a, &mut out).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! Dispatch of golden cases by primitive, and the comparison of what comes back.
+
+pub mod case;
+mod superposition;
+mod superposition_training;
+
+use limpid::Scalar;
+
+use case::{Case, Given, Outcome, Produced};
+
+/// All failures of one case in the precision `T`.
+pub fn run<T: Scalar>(primitive: &str, case: &Case, tolerance: (f64, f64)) -> Vec<String> {
+    let given = Given::new(&case.given);
+    let produced = match primitive.split_once('/') {
+        Some(("superposition", name)) => superposition::run::<T>(name, &given),
+        _ => Err(format!("unknown primitive {primitive}")),
+    };
+    let produced = match produced {
+        Ok(produced) => produced,
+        Err(error) => return vec![error],
+    };
+    let mut failures: Vec<String> = given.unused().map(|key| format!("unknown key {key} in given")).collect();
+    for (key, expected) in &case.expect {
+        match (produced.iter().find(|(name, _)| name == key), Outcome::parse(expected)) {
+            (None, _) => failures.push(format!("unknown key {key} in expect")),
+            (_, Err(error)) => failures.push(format!("{key}: {error}")),
+            (Some((_, got)), Ok(expected)) => failures.extend(compare(key, got, &expected, tolerance)),
+        }
+    }
+    failures
+}
+
+fn compare(key: &str, got: &Outcome, expected: &Outcome, (absolute, relative): (f64, f64)) -> Option<String> {
+    let close = |x: f64, y: f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= absolute + relative * y.abs();
+    match (got, expected) {
+        (Outcome::Undefined, Outcome::Undefined) => None,
+        (Outcome::Number(x), Outcome::Number(y)) if close(*x, *y) => None,
+        (Outcome::Tensor(shape, x), Outcome::Tensor(other, y)) if shape == other => {
+            let index = x.iter().zip(y).position(|(&x, &y)| !close(x, y))?;
+            Some(format!("{key}[{index}]: got {:?}, expected {:?}", x[index], y[index]))
+        }
+        _ => Some(format!("{key}: got {got:?}, expected {expected:?}")),
+    }
+}
+
+/// What a primitive gives back, key by key.
+pub type Answer = Result<Produced, String>;

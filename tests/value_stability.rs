@@ -1,0 +1,84 @@
+//! A fixed seed gives fixed numbers, and the same numbers on one thread and on two.
+
+use core::ops::ControlFlow;
+
+use limpid::Seed;
+use limpid::math::random::{fill_normal, uniform};
+use limpid::superposition::{
+    Architecture, Data, FeatureDistribution, FixedDataset, Joint, Problem, Start, ToyModel, Training, Value, train,
+};
+use ndarray::Array1;
+
+#[test]
+fn streams_are_pinned() {
+    let mut stream = Seed(42).stream(7, 3);
+    let uniforms: [f64; 3] = core::array::from_fn(|_| uniform(&mut stream));
+    assert_eq!(uniforms.map(f64::to_bits), PINNED_UNIFORM);
+    let mut normals = [0.0_f64; 3];
+    fill_normal(&mut Seed(42).stream(7, 4), 1.0, &mut normals);
+    assert_eq!(normals.map(f64::to_bits), PINNED_NORMAL);
+}
+
+#[test]
+fn samples_are_pinned() {
+    let sum = |p: f32| FeatureDistribution::uniform(3, p).unwrap().sample(500, Seed(1)).unwrap().sum().to_bits();
+    assert_eq!([sum(0.0005), sum(0.05), sum(0.6)], PINNED_SAMPLES);
+}
+
+fn problems() -> Vec<Problem<f32>> {
+    let law = |p| FeatureDistribution::<f32>::uniform(6, p).unwrap();
+    let importance = Array1::from_iter((0..6).map(|i| 0.9_f32.powi(i)));
+    let base = |p| Problem::new(2, importance.clone(), law(p));
+    let sets = FeatureDistribution::new(Array1::from_elem(6, 0.2), Value::Symmetric, Joint::Correlated { size: 3 });
+    let points = FixedDataset::on_unit_sphere(&law(0.3), 300, Seed(5)).unwrap();
+    vec![
+        base(0.02),
+        base(0.7),
+        Problem { architecture: Architecture::AbsoluteValue, data: Data::Sampled(sets.unwrap()), ..base(0.1) },
+        Problem { data: Data::Fixed(points.into()), hidden_l1: 0.01, ..base(0.1) },
+        Problem { architecture: Architecture::ReluHidden, start: Start::KaimingUniform, ..base(0.3) },
+    ]
+}
+
+/// Bits of all weights and of the loss of all models.
+fn fingerprint(models: &[(ToyModel<f32>, f64)]) -> Vec<u64> {
+    let bits = |(model, loss): &(ToyModel<f32>, f64)| {
+        let weights = model.weight.iter().chain(&model.bias).chain(model.decoder.iter().flatten());
+        let mut bits: Vec<u64> = weights.map(|w| u64::from(w.to_bits())).collect();
+        bits.push(loss.to_bits());
+        bits
+    };
+    models.iter().flat_map(bits).collect()
+}
+
+fn trained(problems: &[Problem<f32>]) -> Vec<u64> {
+    let settings = Training { steps: 30, batch: 700, restarts: 2, learning_rate: 0.01, ..Training::default() };
+    let best = train(problems, &settings, |_| ControlFlow::Continue(())).unwrap();
+    fingerprint(&best.into_iter().map(|trained| (trained.model, trained.evaluation.loss)).collect::<Vec<_>>())
+}
+
+#[test]
+fn training_is_pinned() {
+    let bits = trained(&problems());
+    let hash = bits.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3));
+    assert_eq!(hash, PINNED_TRAINING, "a numerical result changed: say so in the changelog");
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn one_thread_and_many_give_the_same_bits() {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        // alone, a run shares out the blocks of its batch; among many, it stays on its thread
+        pool.install(|| (trained(&problems()), trained(&problems()[..1])))
+    };
+    let single = on(1);
+    for threads in [2, 3, 8, 16] {
+        assert_eq!(on(threads), single, "{threads} threads");
+    }
+}
+
+const PINNED_UNIFORM: [u64; 3] = [4606521967826267138, 4604133395992226457, 4593896436695528276];
+const PINNED_NORMAL: [u64; 3] = [13832119855098920533, 13831841425452158374, 4604980674396749681];
+const PINNED_SAMPLES: [u32; 3] = [1064829733, 1111264454, 1138343032];
+const PINNED_TRAINING: u64 = 11638122368233171624;

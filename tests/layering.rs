@@ -39,7 +39,8 @@ fn violations(file: &Source) -> Vec<String> {
     }
     let may_choose = matches!(room(&file.path), "lib" | "scalar" | "math");
     for (number, (code, text)) in code.lines().zip(file.text.lines()).enumerate() {
-        let chooses = code.contains("cfg") && code.contains("feature =") && !text.contains("cfg_attr(feature = \"serde\"");
+        let chooses =
+            code.contains("cfg") && code.contains("feature =") && !text.contains("cfg_attr(feature = \"serde\"");
         if chooses && !may_choose {
             found.push(format!("{}:{}: a feature choice outside lib.rs, scalar.rs and math/", file.path, number + 1));
         }

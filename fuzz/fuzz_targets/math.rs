@@ -6,6 +6,7 @@ mod source;
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use limpid::math::assignment::assign;
+use limpid::math::gemm::{Workspace, add_product_into, product, product_into};
 use limpid::math::optim::{Optimizer, OptimizerState};
 use limpid::math::random::{Skips, below, fill_normal, uniform};
 use limpid::math::schedule::Schedule;
@@ -18,11 +19,12 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn drive<T: Scalar>(source: &mut Source<'_>) {
-    match source.below(5) {
+    match source.below(6) {
         0 => assignment::<T>(source),
         1 => optimiser::<T>(source),
         2 => random::<T>(source),
         3 => schedule::<T>(source),
+        4 => products::<T>(source),
         _ => shapes(source),
     }
 }
@@ -81,6 +83,25 @@ fn schedule<T: Scalar>(source: &mut Source<'_>) {
     let (step, steps) = (source.count(), source.count());
     let factor = schedule.factor::<T>(step, steps);
     assert!(factor >= T::of(-1e-6) && factor <= T::one() + T::of(1e-6), "{schedule:?} {step} of {steps}: {factor}");
+}
+
+fn products<T: Scalar>(source: &mut Source<'_>) {
+    let (m, k, n) = (source.length(), source.length(), source.length());
+    let (a, b) = (source.matrix::<T>(m, k), source.matrix::<T>(k, n));
+    let mut out = source.matrix::<T>(m, n);
+    let fits = a.ncols() == b.nrows() && out.dim() == (a.nrows(), b.ncols());
+    assert_eq!(product_into(&a, &b, &mut out).is_ok(), fits);
+    let mut workspace = Workspace::new();
+    assert_eq!(workspace.add_product_into(&a, &b, &mut out).is_ok(), fits);
+    assert_eq!(add_product_into(&a, &b, &mut out).is_ok(), fits);
+    let Ok(plain) = product(&a, &b) else { return };
+    // infinities and NaN come out as in the plain sum; finite entries are close
+    for ((i, j), &c) in plain.indexed_iter() {
+        let size: T = (0..a.ncols()).map(|l| (a[[i, l]] * b[[l, j]]).abs()).sum();
+        let sum: T = (0..a.ncols()).map(|l| a[[i, l]] * b[[l, j]]).sum();
+        let close = (c - sum).abs() <= size * T::epsilon() * T::of(1e3) + T::min_positive_value() * T::of(1e3);
+        assert!(!size.is_finite() || close, "({i}, {j}): {c:e} for {sum:e}");
+    }
 }
 
 fn shapes(source: &mut Source<'_>) {

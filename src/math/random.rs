@@ -128,7 +128,7 @@ pub fn below(stream: &mut impl Rng, n: usize) -> usize {
     let threshold = n.wrapping_neg() % n.max(1);
     loop {
         let product = u128::from(stream.next_u64()) * u128::from(n);
-        let [low, high] = [product, product >> 64].map(|part| (part & u128::from(u64::MAX)) as u64);
+        let [low, high] = [product, product >> 64].map(|part| u64::try_from(part & u128::from(u64::MAX)).unwrap_or(0));
         if low >= threshold {
             return usize::try_from(high).unwrap_or(0);
         }

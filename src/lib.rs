@@ -39,3 +39,8 @@ pub mod superposition;
 pub use error::{Dims, Error, Result};
 pub use math::random::Seed;
 pub use scalar::Scalar;
+
+/// Compiles and runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

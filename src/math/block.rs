@@ -143,11 +143,11 @@ fn accumulate_tile<T: Scalar, S: Simd, const PAIRS: usize, const M: usize, const
 mod tests {
     use super::*;
     use crate::Seed;
-    use crate::math::simd::level;
+    use crate::math::simd::{dispatch, level};
     use crate::scalar::Vectorised;
     use alloc::vec;
     use alloc::vec::Vec;
-    use fearless_simd::dispatch;
+
     use rand::Rng;
 
     fn noise(len: usize, item: u64) -> Vec<f64> {

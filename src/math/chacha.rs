@@ -6,9 +6,7 @@
 //! Source: D. J. Bernstein, "ChaCha, a variant of Salsa20" (2008), with 8 rounds, a 64-bit block counter and a 64-bit
 //! stream number.
 
-use fearless_simd::{dispatch, u32x16};
-
-use super::simd::{Simd, SimdBase, level};
+use super::simd::{Simd, SimdBase, dispatch, level, u32x16};
 
 /// Words of one batch.
 pub(crate) const BATCH: usize = 256;

@@ -118,7 +118,8 @@ impl<T: Scalar> OptimizerState<T> {
     /// One step of `parameter` against `gradient` with the scheduled `learning_rate`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the lengths differ from that of the state; nothing is changed then.
+    /// [`Error::Shape`] where the lengths differ from that of the state, [`Error::OutOfRange`] for bad settings of the
+    /// optimiser or a learning rate that is not finite; nothing is changed then.
     pub fn step(&mut self, parameter: &mut [T], gradient: &[T], learning_rate: f64) -> Result<()> {
         let len = self.first.len();
         for (what, got) in [("parameter", parameter.len()), ("gradient", gradient.len())] {
@@ -126,6 +127,8 @@ impl<T: Scalar> OptimizerState<T> {
                 return Err(Error::Shape { what, expected: Dims::new(&[len]), got: Dims::new(&[got]) });
             }
         }
+        self.optimizer.check()?;
+        check_each("learning_rate", &[learning_rate], "finite", f64::is_finite)?;
         self.steps += 1;
         match self.optimizer {
             Optimizer::Sgd { momentum, weight_decay } => {
@@ -228,5 +231,17 @@ mod tests {
         assert_eq!((theta, state.steps()), ([1.0; 2], 0));
         let bad = Optimizer::Sgd { momentum: f64::NAN, weight_decay: 0.0 };
         assert!(matches!(bad.check(), Err(Error::OutOfRange { what: "momentum", .. })));
+    }
+
+    #[test]
+    fn bad_settings_are_refused_before_anything_changes() {
+        let bad = Optimizer::Adam { betas: (1.0, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
+        let (mut theta, gradient) = ([1.0_f64], [1.0]);
+        let mut state = OptimizerState::new(bad, 1);
+        assert!(matches!(state.step(&mut theta, &gradient, 0.1), Err(Error::OutOfRange { .. })));
+        let mut state = OptimizerState::new(Optimizer::adam(), 1);
+        let error = state.step(&mut theta, &gradient, f64::NAN).unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { what: "learning_rate", .. }));
+        assert_eq!((theta[0], state.steps()), (1.0, 0));
     }
 }

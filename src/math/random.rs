@@ -128,7 +128,7 @@ pub fn below(stream: &mut impl Rng, n: usize) -> usize {
     let threshold = n.wrapping_neg() % n.max(1);
     loop {
         let product = u128::from(stream.next_u64()) * u128::from(n);
-        let [low, high] = [product, product >> 64].map(|part| (part & u128::from(u64::MAX)) as u64);
+        let [low, high] = [product, product >> 64].map(|part| u64::try_from(part & u128::from(u64::MAX)).unwrap_or(0));
         if low >= threshold {
             return usize::try_from(high).unwrap_or(0);
         }
@@ -288,7 +288,7 @@ mod tests {
         let mut counts = [0.0_f64; 6];
         for _ in 0..batches {
             stream.fresh_words(&mut words);
-            fearless_simd::dispatch!(crate::math::simd::level(), simd => short_skips(simd, p, &words, &mut skips));
+            crate::math::simd::dispatch!(crate::math::simd::level(), simd => short_skips(simd, p, &words, &mut skips));
             for (length, count) in counts.iter_mut().enumerate() {
                 *count += skips.iter().filter(|&&skip| skip as usize == length).count() as f64;
             }

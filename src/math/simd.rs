@@ -4,7 +4,7 @@
 //! runs the best one that the machine has. Products and sums are rounded one by one, never fused, and vectors have a
 //! fixed width, so the floats are the same on every machine.
 
-pub(crate) use fearless_simd::{Level, Select, Simd, SimdBase};
+pub(crate) use fearless_simd::{Level, Select, Simd, SimdBase, dispatch, u32x16};
 
 /// The vector of the scalar `T` under the instruction set `S`.
 pub(crate) type Vector<T, S> = <T as crate::scalar::Vectorised>::Vector<S>;

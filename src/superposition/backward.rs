@@ -14,13 +14,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use fearless_simd::dispatch;
 use ndarray::ArrayRef1;
 
 use super::model::{Architecture, Reduction, ToyModel};
 use crate::Scalar;
 use crate::math::block::{BLOCK, accumulate, apply, live_lanes};
-use crate::math::simd::{Select, Simd, SimdBase, Vector, level};
+use crate::math::simd::{Select, Simd, SimdBase, Vector, dispatch, level};
 
 /// Parameters of a model in the layouts that the block products read.
 #[derive(Debug, Clone)]

@@ -31,7 +31,7 @@ const MAX_COUNT: usize = 1 << 28;
 pub fn geometric<T: Scalar>(count: usize, ratio: f64, offset: usize) -> Result<Array1<T>> {
     check_positive("ratio", ratio)?;
     check_limit("count", count, MAX_COUNT)?;
-    Ok((0..count).map(|i| T::of(libm::pow(ratio, (i + offset) as f64))).collect())
+    Ok((0..count).map(|i| T::of(libm::pow(ratio, i.saturating_add(offset) as f64))).collect())
 }
 
 /// Importances that fall from 1 to `last` in equal ratios, `(count)`.

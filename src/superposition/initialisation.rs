@@ -26,6 +26,9 @@ pub struct XavierScale {
     pub uniform_bound: f64,
 }
 
+/// Sums of fans below this are exact in double precision, and fit into any address space.
+const MAX_FANS: usize = usize::MAX >> 11;
+
 /// Xavier scales for a tensor of this shape, gain 1.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub fn xavier_scale(shape: &[usize]) -> Result<XavierScale> {
     if fan_in == 0 || fan_out == 0 {
         return Err(Error::Empty { what: "shape" });
     }
-    check_limit("fans", fan_in.saturating_add(fan_out), 1 << 52)?;
+    check_limit("fans", fan_in.saturating_add(fan_out), MAX_FANS)?;
     let total = (fan_in + fan_out) as f64;
     Ok(XavierScale { fan_in, fan_out, normal_std: libm::sqrt(2.0 / total), uniform_bound: libm::sqrt(6.0 / total) })
 }

@@ -10,7 +10,7 @@ use super::kernel::add_vector;
 use super::pack::{Operand, pack_lines};
 use crate::Scalar;
 use crate::math::par;
-use crate::math::simd::{Simd, SimdBase, Vector, level};
+use crate::math::simd::{Simd, SimdBase, Vector, dispatch, level};
 
 /// Largest number of rows that are streamed.
 pub(super) const MOST: usize = 4;
@@ -44,7 +44,7 @@ fn add_rows<T: Scalar, const M: usize>(a: ArrayView2<'_, T>, b: &Operand<'_, T>,
     par::for_each_chunk_mut(&mut sums, strip * M, |index, sums| {
         let first = index * strip;
         let live = strip.min(n - first);
-        fearless_simd::dispatch!(level(), simd => {
+        dispatch!(level(), simd => {
             if b.transposed() { gather(simd, &weights, b, first, live, sums) } else { stream(simd, &weights, b, first, live, sums) }
         });
     });

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::Scalar;
-use crate::math::simd::{Simd, SimdBase, Vector, level, wide};
+use crate::math::simd::{Simd, SimdBase, Vector, dispatch, level, wide};
 
 /// Rows of `A` in one panel.
 pub(super) const HEIGHT: usize = 8;
@@ -27,7 +27,7 @@ pub(super) fn add_panels<T: Scalar>(
     n: usize,
     columns: Range<usize>,
 ) {
-    fearless_simd::dispatch!(level(), simd => panels(simd, left, right, depth, c, n, columns));
+    dispatch!(level(), simd => panels(simd, left, right, depth, c, n, columns));
 }
 
 #[inline(always)]

@@ -3,14 +3,12 @@
 //! Dense features draw one number per cell, which decides both presence and value: given `u < p`, `u/p` is uniform
 //! again. Sparse features jump from one present cell to the next by geometric skips.
 
-use fearless_simd::dispatch;
-
 use super::features::{FeatureDistribution, Joint, Value};
 use crate::Scalar;
 use crate::math::block::{BLOCK, live_lanes};
 use crate::math::chacha::BATCH;
 use crate::math::random::{SHORT_SKIPS_FROM, Skips, Stream, below, short_skips, uniform};
-use crate::math::simd::{Simd, level};
+use crate::math::simd::{Simd, dispatch, level};
 
 /// Purpose of the random streams of samples.
 pub(super) const PURPOSE: u64 = 0x5a4d_504c;

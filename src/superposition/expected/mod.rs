@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1};
 
+use super::geometry::MAX_GRAM;
 use super::model::{Architecture, Gradient, Reduction, ToyModel, check_importance};
 use crate::error::{check_each, check_limit, check_shape};
 use crate::{Error, Result, Scalar};
@@ -61,11 +62,13 @@ impl ExpectedLoss {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::OutOfRange`] for probabilities outside `[0, 1]` and importances below 0;
-    /// [`Error::Unsupported`] for [`Reduction::Sum`], which has no meaning without a batch.
+    /// [`Error::TooLarge`] for more than 16,384 features; [`Error::Unsupported`] for [`Reduction::Sum`], which has no
+    /// meaning without a batch.
     pub fn new<T: Scalar>(probability: &ArrayRef1<T>, importance: &ArrayRef1<T>, reduction: Reduction) -> Result<Self> {
         let n = probability.len();
         check_limit("features of an expected loss", n, MAX_LINEAR_FEATURES)?;
         check_importance(importance, n)?;
+        check_limit("features of an expected loss", n, MAX_GRAM)?;
         check_each("probability", probability, "0 <= p <= 1", |p| p >= T::zero() && p <= T::one())?;
         let scale = match reduction {
             Reduction::Mean => 1.0 / n.max(1) as f64,

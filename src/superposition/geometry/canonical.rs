@@ -67,8 +67,8 @@ fn polar_factor(matrix: &Array2<f64>) -> Result<Array2<f64>> {
     let mut x = matrix.clone();
     for _ in 0..100 {
         let inverse = inverse(&x)?.reversed_axes();
-        let size = |a: &Array2<f64>| a.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let gamma = (size(&inverse) / size(&x)).sqrt();
+        let size = |a: &Array2<f64>| libm::sqrt(a.iter().map(|v| v * v).sum::<f64>());
+        let gamma = libm::sqrt(size(&inverse) / size(&x));
         let next = (&x * gamma + &inverse / gamma) * 0.5;
         let change = size(&(&next - &x));
         x = next;

@@ -85,8 +85,7 @@ impl<T: Scalar> Problem<T> {
         check_each("n_hidden", &[self.n_hidden as f64], ">= 1", |m: f64| m >= 1.0)?;
         let parameters = n.saturating_mul(self.n_hidden);
         check_limit("parameters x restarts", parameters.saturating_mul(settings.restarts), MAX_PARAMETERS)?;
-        if settings.snapshot_every > 0 {
-            let snapshots = settings.steps / settings.snapshot_every;
+        if let Some(snapshots) = settings.steps.checked_div(settings.snapshot_every) {
             let kept = parameters.saturating_mul(settings.restarts).saturating_mul(snapshots);
             check_limit("parameters x restarts x snapshots", kept, MAX_PARAMETERS)?;
         }

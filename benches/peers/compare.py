@@ -1,0 +1,83 @@
+"""Runs each workload with limpid and with its peer in turn, and prints how many times faster limpid is.
+
+Both do the same work in the same number of threads. The runs alternate, so that a busy moment hits both; the rate is the
+median of the rounds. The last line is the same as JSON. Needs the packages of requirements.txt; --python names another
+interpreter that has them.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+ROOT = FOLDER.parent.parent
+
+WORKLOADS = {
+    "superposition 10 x (5, 2)": ("superposition", dict(instances=10, features=5, hidden=2, batch=1024), 500, 20),
+    "superposition 20 x (200, 20)": ("superposition", dict(instances=20, features=200, hidden=20, batch=1024), 20, 1),
+    "gemm 4096 x 512 x 4096": ("gemm", dict(m=4096, k=512, n=4096), 20, 1),
+}
+AMOUNT = {"superposition": "steps", "gemm": "iterations"}
+
+
+def run(command):
+    """The JSON line that a workload prints last."""
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr.strip()}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def arguments(sizes, amount_name, amount, threads):
+    pairs = dict(sizes, **{amount_name: amount})
+    if threads:
+        pairs["threads"] = threads
+    return [text for name, value in pairs.items() for text in (f"--{name}", str(value))]
+
+
+def compare(name, options):
+    workload, sizes, amount, faster = WORKLOADS[name]
+    # limpid gets more steps where it is much faster, so that both are timed for long enough
+    tail = [arguments(sizes, AMOUNT[workload], max(1, n // options.divide), options.threads) for n in (amount * faster, amount)]
+    ours = [str(ROOT / "target/release/examples/throughput"), workload, *tail[0]]
+    peer = [options.python, str(FOLDER / f"{workload}.py"), *tail[1]]
+    rates = [(run(ours), run(peer)) for _ in range(options.rounds)]
+    threads = {side["threads"] for pair in rates for side in pair}
+    if len(threads) != 1:
+        sys.exit(f"{name}: the two ran with different numbers of threads: {sorted(threads)}")
+    ours_rate, peer_rate = (statistics.median(pair[side]["per_second"] for pair in rates) for side in (0, 1))
+    ratios = sorted(a["per_second"] / b["per_second"] for a, b in rates)
+    return {"workload": name, "threads": threads.pop(), "limpid": ours_rate, "peer": peer_rate,
+            "ratio": ours_rate / peer_rate, "ratio_range": [ratios[0], ratios[-1]]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each side (default 5)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of both sides (default: all cores)")
+    parser.add_argument("--python", default=sys.executable, help="interpreter with PyTorch (default: this one)")
+    parser.add_argument("--divide", type=int, default=1, help="do this many times less work, to see that it runs")
+    parser.add_argument("--only", choices=sorted({w for w, *_ in WORKLOADS.values()}), help="one kind of workload")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.divide < 1 or options.threads < 0:
+        parser.error("--rounds and --divide must be at least 1, --threads at least 0")
+    build = ["cargo", "build", "--quiet", "--release", "--example", "throughput"]
+    if subprocess.run(build, cwd=ROOT, stdin=subprocess.DEVNULL).returncode != 0:
+        sys.exit("the throughput example does not build")
+    names = [name for name, (workload, *_) in WORKLOADS.items() if options.only in (None, workload)]
+    print(f"{'workload':<30} {'threads':>7} {'limpid/s':>12} {'PyTorch/s':>12} {'ratio':>8}  range")
+    results = []
+    for name in names:
+        row = compare(name, options)
+        results.append(row)
+        low, high = row["ratio_range"]
+        print(f"{name:<30} {row['threads']:>7} {row['limpid']:>12.4g} {row['peer']:>12.4g} {row['ratio']:>7.1f}x  "
+              f"{low:.1f}-{high:.1f}", flush=True)
+    print(json.dumps({"results": results}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+//! Calls the crate as a microcontroller or a web page would: with `core` and `alloc` only.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use core::ops::ControlFlow;
+
+use limpid::superposition::geometry::{feature_dimensionality, feature_norms};
+use limpid::superposition::{Architecture, FeatureDistribution, Problem, ToyModel, Training, train};
+use limpid::{Result, Seed};
+use ndarray::{Array1, Array2};
+
+/// Output of a small model for one row of ones.
+///
+/// # Errors
+/// Those of the model.
+pub fn infer(weight: Array2<f32>) -> Result<f32> {
+    let n = weight.ncols();
+    let model = ToyModel::new(Architecture::ReluOutput, weight, Array1::zeros(n))?;
+    Ok(model.forward(&Array2::ones((1, n)))?.output.sum())
+}
+
+/// Trains five features into two dimensions and measures how they share them.
+///
+/// # Errors
+/// Those of the training.
+pub fn learn(steps: usize) -> Result<f32> {
+    let problem = Problem::new(2, Array1::ones(5), FeatureDistribution::uniform(5, 0.1)?);
+    let settings = Training { steps, batch: 64, seed: Seed(1), ..Training::default() };
+    let trained = train(&[problem], &settings, |_| ControlFlow::Continue(()))?;
+    let Some(best) = trained.first() else { return Ok(0.0) };
+    let shares = feature_dimensionality(&best.model.weight)?;
+    Ok(shares.sum() + feature_norms(&best.model.weight)?.sum())
+}

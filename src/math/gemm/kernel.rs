@@ -9,7 +9,7 @@ use crate::math::simd::{Simd, SimdBase, Vector, dispatch, level, wide};
 pub(super) const HEIGHT: usize = 8;
 
 /// Vectors of columns of `B` in one panel.
-const VECTORS: usize = 2;
+const VECTORS: usize = 1;
 
 /// Columns of `B` in one panel.
 pub(super) const fn width<T: Scalar>() -> usize {
@@ -40,9 +40,9 @@ fn panels<T: Scalar, S: Simd>(
     n: usize,
     columns: Range<usize>,
 ) {
-    for (right, first) in right.chunks_exact(width::<T>() * depth).zip(columns.clone().step_by(width::<T>())) {
-        let live = width::<T>().min(columns.end - first);
-        for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
+    for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
+        for (right, first) in right.chunks_exact(width::<T>() * depth).zip(columns.clone().step_by(width::<T>())) {
+            let live = width::<T>().min(columns.end - first);
             if wide::<S>() {
                 tile::<T, S, HEIGHT, VECTORS>(simd, left, right, (0, 0), c, n, first..first + live);
                 continue;

@@ -35,7 +35,7 @@ pub const DEPTH: usize = 256;
 const ROWS: usize = 128;
 
 /// Vectors of columns of `B` that are packed together.
-const COLUMN_VECTORS: usize = 128;
+const COLUMN_VECTORS: usize = 32;
 
 /// Products up to this many multiplications are summed entry by entry.
 const TINY: usize = 1 << 14;

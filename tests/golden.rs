@@ -2,6 +2,8 @@
 //!
 //! `LIMPID_GOLDEN_DIR` names another folder of files with the same layout. A file whose primitive or key is unknown fails.
 
+#![expect(clippy::print_stdout, reason = "the summary of a test run")]
+
 #[expect(unreachable_pub, reason = "a test has no crate to reach from")]
 mod golden_runner;
 

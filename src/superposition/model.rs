@@ -16,6 +16,7 @@ use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 use super::backward::{BlockGradient, Objective, Parameters, Workspace, add_own_block};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
 use crate::math::block::BLOCK;
+use crate::math::gemm::product;
 use crate::{Error, Result, Scalar};
 
 /// Which computation a toy model makes of its input.
@@ -236,9 +237,4 @@ impl<T: Scalar> ToyModel<T> {
 pub(crate) fn check_importance<T: Scalar>(importance: &ArrayRef1<T>, n: usize) -> Result<()> {
     check_shape("importance", importance, &[n])?;
     check_each("importance", importance, "finite and >= 0", |i| i >= T::zero() && i.is_finite())
-}
-
-// until math::gemm lands
-fn product<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>) -> Result<Array2<T>> {
-    Ok(a.dot(b))
 }

@@ -269,7 +269,8 @@ pub fn dictionary_recovery(given: &Given<'_>) -> Answer {
     let (d, n) = weight.dim();
     let law = ok(FeatureDistribution::uniform(n, given.scalar("probability")?))?;
     let (steps, batch) = (given.count("steps")?, given.count("batch")?);
-    let decay = (given.number("decay_fraction")? * steps as f64).round() as usize;
+    let fraction = given.number("decay_fraction")?;
+    let decay = (0..=steps).find(|&decay| decay as f64 >= fraction * steps as f64).unwrap_or(steps);
     let latents = given.count("dictionary_size")?;
     let resample_at = given.counts("resample_at")?;
     let (learning_rate, l1) = (given.number("learning_rate")?, given.number("l1_coefficient")?);

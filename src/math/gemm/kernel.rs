@@ -16,20 +16,32 @@ pub(super) const fn width<T: Scalar>() -> usize {
     VECTORS * T::LANES
 }
 
-/// Adds the product of packed rows and packed columns to `c[.., columns]`; `c: (rows, n)`.
+/// What a product does with the numbers that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Overwrites them.
+    Store,
+    /// Adds to them.
+    Add,
+}
+
+/// Product of packed rows and packed columns into `c[.., columns]`; `c: (rows, n)`.
 ///
-/// `left` holds panels `(depth, HEIGHT)`, `right` panels `(depth, width)`.
-pub(super) fn add_panels<T: Scalar>(
+/// `left` holds panels `(depth, HEIGHT)`, `right` panels `(depth, width)`. A panel of columns stays in the nearest cache
+/// while all panels of rows pass by.
+pub(super) fn multiply_panels<T: Scalar>(
     left: &[T],
     right: &[T],
     depth: usize,
     c: &mut [T],
     n: usize,
     columns: Range<usize>,
+    output: Output,
 ) {
-    dispatch!(level(), simd => panels(simd, left, right, depth, c, n, columns));
+    dispatch!(level(), simd => panels(simd, left, right, depth, c, n, columns, output));
 }
 
+#[expect(clippy::too_many_arguments, reason = "the kernel behind one entry point")]
 #[inline(always)]
 fn panels<T: Scalar, S: Simd>(
     simd: S,
@@ -39,20 +51,22 @@ fn panels<T: Scalar, S: Simd>(
     c: &mut [T],
     n: usize,
     columns: Range<usize>,
+    output: Output,
 ) {
-    for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
-        for (right, first) in right.chunks_exact(width::<T>() * depth).zip(columns.clone().step_by(width::<T>())) {
+    for (right, first) in right.chunks_exact(width::<T>() * depth).zip(columns.clone().step_by(width::<T>())) {
+        for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
             let live = width::<T>().min(columns.end - first);
             if wide::<S>() {
-                tile::<T, S, HEIGHT, VECTORS>(simd, left, right, (0, 0), c, n, first..first + live);
+                tile::<T, S, HEIGHT, VECTORS>(simd, left, right, (0, 0), c, n, first..first + live, output);
                 continue;
             }
-            // 16 narrow registers hold a quarter of the tile
+            // 16 narrow registers hold a part of the tile
             for top in [0, HEIGHT / 2] {
                 for vector in 0..VECTORS {
                     let first = first + vector * T::LANES;
                     let end = columns.end.min(first + T::LANES).max(first);
-                    tile::<T, S, { HEIGHT / 2 }, 1>(simd, left, right, (top, vector * T::LANES), c, n, first..end);
+                    let at = (top, vector * T::LANES);
+                    tile::<T, S, { HEIGHT / 2 }, 1>(simd, left, right, at, c, n, first..end, output);
                 }
             }
         }
@@ -60,6 +74,7 @@ fn panels<T: Scalar, S: Simd>(
 }
 
 /// The part of a tile that starts at `(top, side)`: `M` rows and `N` vectors, of which `columns` exist in `c`.
+#[expect(clippy::too_many_arguments, reason = "the kernel behind one entry point")]
 #[inline(always)]
 fn tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
     simd: S,
@@ -69,8 +84,21 @@ fn tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
     c: &mut [T],
     n: usize,
     columns: Range<usize>,
+    output: Output,
 ) {
-    let mut sums = [[Vector::<T, S>::splat(simd, T::zero()); N]; M];
+    let zero = Vector::<T, S>::splat(simd, T::zero());
+    let whole = columns.len() == N * T::LANES && c.len() >= (top + M) * n;
+    // read before the sums, so that the way to memory is over when they end
+    let mut before = [[zero; N]; M];
+    if whole && output == Output::Add {
+        for (t, before) in before.iter_mut().enumerate() {
+            let row = &c[(top + t) * n..][columns.clone()];
+            for (v, before) in before.iter_mut().enumerate() {
+                *before = Vector::<T, S>::from_slice(simd, &row[v * T::LANES..(v + 1) * T::LANES]);
+            }
+        }
+    }
+    let mut sums = [[zero; N]; M];
     for (x, y) in left.chunks_exact(HEIGHT).zip(right.chunks_exact(width::<T>())) {
         let (x, y) = (&x[top..top + M], &y[side..side + N * T::LANES]);
         let y: [_; N] =
@@ -82,8 +110,22 @@ fn tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
             }
         }
     }
+    if whole {
+        for (t, (before, sums)) in before.iter().zip(&sums).enumerate() {
+            let row = &mut c[(top + t) * n..][columns.clone()];
+            for (v, (&before, &sum)) in before.iter().zip(sums).enumerate() {
+                let out = &mut row[v * T::LANES..(v + 1) * T::LANES];
+                if output == Output::Add { before + sum } else { sum }.store_slice(out);
+            }
+        }
+        return;
+    }
     for (row, sums) in c.chunks_exact_mut(n).skip(top).zip(&sums) {
-        for (out, &sum) in row[columns.clone()].chunks_mut(T::LANES).zip(sums) {
+        let row = &mut row[columns.clone()];
+        if output == Output::Store {
+            row.fill(T::zero());
+        }
+        for (out, &sum) in row.chunks_mut(T::LANES).zip(sums) {
             add_vector::<T, S>(simd, sum, out);
         }
     }

@@ -19,13 +19,14 @@ mod pack;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2};
 
 use super::par;
 use crate::error::check_shape;
 use crate::{Result, Scalar};
-use kernel::{HEIGHT, width};
+use kernel::{HEIGHT, Output, width};
 use pack::{Operand, pack};
 
 /// Inner indices that are summed in one run, from 0 and in order.
@@ -34,8 +35,8 @@ pub const DEPTH: usize = 256;
 /// Rows of `A` that are packed together; with [`DEPTH`] they fill a part of the second-level cache.
 const ROWS: usize = 128;
 
-/// Vectors of columns of `B` that are packed together.
-const COLUMN_VECTORS: usize = 32;
+/// Vectors of columns of `B` that are packed together: many, so that `A` is packed once for all of them.
+const COLUMN_VECTORS: usize = 256;
 
 /// Products up to this many multiplications are summed entry by entry.
 const TINY: usize = 1 << 14;
@@ -97,8 +98,7 @@ impl<T: Scalar> Workspace<T> {
     /// As [`product_into`].
     pub fn product_into(&mut self, a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
         check(a, b, out)?;
-        out.fill(T::zero());
-        self.add(a.view(), b.view(), out.view_mut());
+        self.multiply(a.view(), b.view(), out.view_mut(), Output::Store);
         Ok(())
     }
 
@@ -108,40 +108,50 @@ impl<T: Scalar> Workspace<T> {
     /// As [`product_into`].
     pub fn add_product_into(&mut self, a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
         check(a, b, out)?;
-        self.add(a.view(), b.view(), out.view_mut());
+        self.multiply(a.view(), b.view(), out.view_mut(), Output::Add);
         Ok(())
     }
 
     /// Chooses the route; shapes fit.
-    fn add(&mut self, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+    fn multiply(&mut self, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>, output: Output) {
         let ((m, k), n) = (a.dim(), b.ncols());
+        let tiny = m.saturating_mul(n).saturating_mul(k) <= TINY;
+        let few = m.min(n) <= few_rows::MOST;
+        if output == Output::Store && (tiny || few) {
+            out.fill(T::zero());
+        }
         if m == 0 || n == 0 || k == 0 {
             return;
         }
-        if m.saturating_mul(n).saturating_mul(k) <= TINY {
+        if tiny {
             return add_entry_by_entry(a, b, out);
         }
-        let few = m.min(n) <= few_rows::MOST;
         // Cᵀ = Bᵀ Aᵀ has the same floats
         if few && m > n || !few && !out.is_standard_layout() && out.t().is_standard_layout() {
-            return self.add_rows(b.reversed_axes(), a.reversed_axes(), out.reversed_axes());
+            return self.multiply_rows(b.reversed_axes(), a.reversed_axes(), out.reversed_axes(), output);
         }
         if out.is_standard_layout() {
-            return self.add_rows(a, b, out);
+            return self.multiply_rows(a, b, out, output);
         }
         let mut owned = out.as_standard_layout().into_owned();
-        self.add_rows(a, b, owned.view_mut());
+        self.multiply_rows(a, b, owned.view_mut(), output);
         out.assign(&owned);
     }
 
     /// Row by row: few rows are streamed, many are packed.
-    fn add_rows(&mut self, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+    fn multiply_rows(
+        &mut self,
+        a: ArrayView2<'_, T>,
+        b: ArrayView2<'_, T>,
+        mut out: ArrayViewMut2<'_, T>,
+        output: Output,
+    ) {
         if a.nrows() <= few_rows::MOST {
             return few_rows::add(a, &Operand::new(b), out);
         }
-        let (m, n) = out.dim();
+        let n = out.ncols();
         let Some(c) = out.as_slice_mut() else {
-            return add_entry_by_entry(a, b, out);
+            return;
         };
         let k = a.ncols();
         let (a, b) = (Operand::new(a), Operand::new(b.reversed_axes()));
@@ -157,40 +167,58 @@ impl<T: Scalar> Workspace<T> {
                     let first = columns.start + index * width::<T>();
                     pack(&b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
                 });
-                let right = &self.right[..panels * panel];
-                add_block(&a, right, depth, columns.clone(), c, (m, n), &mut self.left);
+                let block = Block {
+                    a: &a,
+                    right: &self.right[..panels * panel],
+                    depth,
+                    columns: columns.clone(),
+                    n,
+                    output: if start == 0 { output } else { Output::Add },
+                };
+                block.multiply(c, &mut self.left);
             }
         }
     }
 }
 
-/// Adds `A[.., depth] B[depth, columns]` to `c: (m, n)`, with `B` already packed.
-fn add_block<T: Scalar>(
-    a: &Operand<'_, T>,
-    right: &[T],
-    depth: core::ops::Range<usize>,
-    columns: core::ops::Range<usize>,
-    c: &mut [T],
-    (m, n): (usize, usize),
-    buffers: &mut Vec<T>,
-) {
-    let pieces = if par::threads() > 1 { 4 * par::threads() } else { 1 };
-    let piece_rows = m.div_ceil(pieces).next_multiple_of(HEIGHT);
-    let block_rows = ROWS.min(piece_rows);
-    let buffer = block_rows * depth.len();
-    grow(buffers, m.div_ceil(piece_rows) * buffer);
-    let mut pieces: Vec<_> = c.chunks_mut(piece_rows * n).zip(buffers.chunks_mut(buffer)).collect();
-    par::for_each_mut(&mut pieces, |index, (c, left)| {
-        for (block, c) in c.chunks_mut(block_rows * n).enumerate() {
-            let first = index * piece_rows + block * block_rows;
-            let rows = c.len() / n;
-            for (panel, left) in left.chunks_mut(HEIGHT * depth.len()).take(rows.div_ceil(HEIGHT)).enumerate() {
-                let first = first + panel * HEIGHT;
-                pack(a, first..m.min(first + HEIGHT), depth.clone(), HEIGHT, left);
+/// `A[.., depth] B[depth, columns]`, with `B` already packed.
+struct Block<'a, 'm, T> {
+    a: &'a Operand<'m, T>,
+    right: &'a [T],
+    depth: Range<usize>,
+    columns: Range<usize>,
+    /// Columns of all of `C`.
+    n: usize,
+    output: Output,
+}
+
+impl<T: Scalar> Block<'_, '_, T> {
+    fn multiply(&self, c: &mut [T], buffers: &mut Vec<T>) {
+        let (n, m) = (self.n, c.len() / self.n);
+        let pieces = if par::threads() > 1 { 4 * par::threads() } else { 1 };
+        let piece_rows = m.div_ceil(pieces).next_multiple_of(HEIGHT);
+        let block_rows = ROWS.min(piece_rows);
+        let buffer = block_rows * self.depth.len();
+        grow(buffers, m.div_ceil(piece_rows) * buffer);
+        let mut pieces: Vec<_> = c.chunks_mut(piece_rows * n).zip(buffers.chunks_mut(buffer)).collect();
+        par::for_each_mut(&mut pieces, |index, (c, left)| {
+            for (block, c) in c.chunks_mut(block_rows * n).enumerate() {
+                self.multiply_rows(index * piece_rows + block * block_rows, c, left);
             }
-            kernel::add_panels(left, right, depth.len(), c, n, columns.clone());
+        });
+    }
+
+    /// The rows of `c`, which start at row `first` of all of `C`.
+    fn multiply_rows(&self, first: usize, c: &mut [T], left: &mut [T]) {
+        let rows = c.len() / self.n;
+        let panels = rows.div_ceil(HEIGHT);
+        let left = &mut left[..panels * HEIGHT * self.depth.len()];
+        for (panel, left) in left.chunks_mut(HEIGHT * self.depth.len()).enumerate() {
+            let start = panel * HEIGHT;
+            pack(self.a, first + start..first + rows.min(start + HEIGHT), self.depth.clone(), HEIGHT, left);
         }
-    });
+        kernel::multiply_panels(left, self.right, self.depth.len(), c, self.n, self.columns.clone(), self.output);
+    }
 }
 
 fn grow<T: Scalar>(buffer: &mut Vec<T>, length: usize) {

@@ -7,7 +7,6 @@
 //! Source: derived from Elhage et al. (2022), "Demonstrating Superposition"; see [`moments`](self) of rectified linear
 //! forms for the ReLU.
 
-mod double;
 mod linear;
 mod moments;
 mod relu_output;
@@ -25,6 +24,9 @@ use relu_output::Walk;
 
 /// Most features of a ReLU-output model whose loss is summed over all sets of present features.
 pub const MAX_FEATURES: usize = MAX_VARIABLES;
+
+/// Most features of a linear model.
+pub const MAX_LINEAR_FEATURES: usize = 1 << 12;
 
 /// Vertices that one truncated evaluation visits at most.
 const MAX_VERTICES: f64 = 2e9;
@@ -64,6 +66,7 @@ impl ExpectedLoss {
     /// meaning without a batch.
     pub fn new<T: Scalar>(probability: &ArrayRef1<T>, importance: &ArrayRef1<T>, reduction: Reduction) -> Result<Self> {
         let n = probability.len();
+        check_limit("features of an expected loss", n, MAX_LINEAR_FEATURES)?;
         check_importance(importance, n)?;
         check_limit("features of an expected loss", n, MAX_GRAM)?;
         check_each("probability", probability, "0 <= p <= 1", |p| p >= T::zero() && p <= T::one())?;

@@ -1,0 +1,65 @@
+//! Command line of the figure examples.
+
+use std::path::PathBuf;
+use std::process::exit;
+
+use lexopt::prelude::*;
+
+/// What the command line asks for.
+pub struct Options {
+    pub quick: bool,
+    pub seed: u64,
+    pub restarts: usize,
+    pub steps: usize,
+    pub out: PathBuf,
+}
+
+impl Options {
+    /// Reads the command line of example `name`; `about` is shown by `--help`. A bad line ends the program with code 2.
+    pub fn read(name: &str, about: &str, restarts: usize, steps: usize) -> Self {
+        let out = PathBuf::from("target/limpid").join(name);
+        let mut options = Self { quick: false, seed: 0, restarts, steps, out };
+        match options.parse() {
+            Ok(false) => options,
+            Ok(true) => {
+                println!("{name}: {about}\n\n{}", options.help());
+                exit(0);
+            }
+            Err(error) => {
+                eprintln!("{name}: {error} (--help shows the options)");
+                exit(2);
+            }
+        }
+    }
+
+    fn parse(&mut self) -> Result<bool, lexopt::Error> {
+        let (mut parser, mut set) = (lexopt::Parser::from_env(), (false, false));
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("help") | Short('h') => return Ok(true),
+                Long("quick") => self.quick = true,
+                Long("seed") => self.seed = parser.value()?.parse()?,
+                Long("restarts") => (self.restarts, set.0) = (parser.value()?.parse()?, true),
+                Long("steps") => (self.steps, set.1) = (parser.value()?.parse()?, true),
+                Long("out") => self.out = parser.value()?.into(),
+                other => return Err(other.unexpected()),
+            }
+        }
+        if self.quick && !set.1 {
+            self.steps = self.steps.div_ceil(2);
+        }
+        Ok(false)
+    }
+
+    fn help(&self) -> String {
+        format!(
+            "  --quick        fewer steps: at most 20 s on two cores\n  --seed N       seed of starts and samples [{}]\n  \
+             --restarts N   random starts per model, of which the best is kept [{}]\n  --steps N      training steps [{}]\n  \
+             --out DIR      where figures, tables and index.html go [{}]\n  --help         this text",
+            self.seed,
+            self.restarts,
+            self.steps,
+            self.out.display()
+        )
+    }
+}

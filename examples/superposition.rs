@@ -32,17 +32,10 @@ const BEST_KNOWN: [f64; 10] = [
 ];
 
 fn main() -> ExitCode {
-    let options = Options::read("superposition", ABOUT, 16, 3000);
-    match run(&options) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("superposition: {error}");
-            ExitCode::from(2)
-        }
-    }
+    support::run("superposition", ABOUT, (16, 3000), experiment)
 }
 
-fn run(options: &Options) -> limpid::Result<ExitCode> {
+fn experiment(options: &Options) -> limpid::Result<Report> {
     let densities = density_grid::<f64>(20.0, 0.0, 1.0, 10)?;
     let importance = geometric::<f64>(5, 0.9, 0)?;
     let settings = Training {
@@ -60,7 +53,7 @@ fn run(options: &Options) -> limpid::Result<ExitCode> {
     let problems = densities.iter().map(problem).collect::<limpid::Result<Vec<_>>>()?;
     let sampled = train(&problems, &settings, Bar::new("training").callback())?;
     let best = polish(problems, &sampled, &settings)?;
-    Ok(report(options, &importance, &densities, &best)?.finish())
+    report(options, &importance, &densities, &best)
 }
 
 /// A few hundred noiseless steps on the exact expected loss, from where training with samples ended.

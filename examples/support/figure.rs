@@ -86,10 +86,10 @@ pub fn norm_bars(panels: &[(String, Array1<f64>, Array1<f64>)], columns: usize) 
 /// Cells coloured by class, with a legend; one panel per `(title, classes)`, the first row at the bottom.
 pub fn class_maps(panels: &[(String, Array2<usize>)], classes: &[&str], axes: (&str, &str)) -> String {
     const SIZE: f64 = 230.0;
-    let width = panels.len() as f64 * (SIZE + 40.0) + 30.0;
+    let width = panels.len() as f64 * (SIZE + 60.0) + 30.0;
     let mut svg = Svg::new(width, SIZE + 110.0);
     for (index, (title, map)) in panels.iter().enumerate() {
-        let (x, y) = (40.0 + index as f64 * (SIZE + 40.0), 34.0);
+        let (x, y) = (40.0 + index as f64 * (SIZE + 60.0), 34.0);
         let (rows, cells) = map.dim();
         let (high, wide) = (SIZE / rows as f64, SIZE / cells as f64);
         svg.text((x + SIZE / 2.0, y - 8.0), 13.0, Anchor::Middle, title);
@@ -160,13 +160,13 @@ pub enum Mark {
     Points(Vec<(f64, f64)>),
 }
 
-/// Curves and points on two axes, with named horizontal lines and a legend below.
+/// Curves and points on two axes, with named horizontal lines (the highest first) and a legend below.
 pub fn chart(x: &Axis, y: &Axis, marks: &[(&str, Mark)], levels: &[(&str, f64)]) -> String {
     const LEFT: f64 = 64.0;
     const TOP: f64 = 18.0;
     const WIDE: f64 = 560.0;
     const HIGH: f64 = 320.0;
-    let mut svg = Svg::new(LEFT + WIDE + 80.0, TOP + HIGH + 84.0);
+    let mut svg = Svg::new(LEFT + WIDE + 110.0, TOP + HIGH + 84.0);
     let place = |(a, b): (f64, f64)| (LEFT + WIDE * x.place(a), TOP + HIGH * (1.0 - y.place(b)));
     for tick in x.ticks() {
         let (at, _) = place((tick, y.low));
@@ -178,10 +178,13 @@ pub fn chart(x: &Axis, y: &Axis, marks: &[(&str, Mark)], levels: &[(&str, f64)])
         svg.line((LEFT, at), (LEFT + WIDE, at), "#eee", 0.8);
         svg.text((LEFT - 6.0, at + 4.0), 11.0, Anchor::End, &label(tick));
     }
+    let mut free = TOP - 11.0;
     for (name, level) in levels {
         let (_, at) = place((x.low, *level));
         svg.line((LEFT, at), (LEFT + WIDE, at), "#aaa", 0.9);
-        svg.text((LEFT + WIDE + 5.0, at + 4.0), 10.0, Anchor::Start, name);
+        // names of close levels move apart; levels come from the top down
+        free = (free + 11.0).max(at + 4.0);
+        svg.text((LEFT + WIDE + 5.0, free), 10.0, Anchor::Start, name);
     }
     for (index, (_, mark)) in marks.iter().enumerate() {
         match mark {
@@ -213,4 +216,28 @@ fn label(x: f64) -> String {
     }
     let text = format!("{x:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// One stacked bar per neuron, one colour per feature; one panel per `(title, (m, n))`.
+pub fn stacked_bars(panels: &[(String, Array2<f64>)], columns: usize) -> String {
+    const SIZE: (f64, f64) = (190.0, 150.0);
+    grid(panels.len(), columns, SIZE, |svg, index, (x, y)| {
+        let (title, w) = &panels[index];
+        let (neurons, features) = w.dim();
+        let tallest = w.rows().into_iter().map(|row| row.iter().map(|v| v.abs()).sum()).fold(1e-9, f64::max);
+        let wide = SIZE.0 / neurons as f64;
+        svg.text((x + SIZE.0 / 2.0, y - 6.0), 12.0, Anchor::Middle, title);
+        for (neuron, row) in w.rows().into_iter().enumerate() {
+            let mut top = y + SIZE.1;
+            for (feature, &weight) in row.iter().enumerate() {
+                let high = weight.abs() / tallest * SIZE.1;
+                top -= high;
+                if high > 0.3 {
+                    let colour = viridis(feature as f64 / features.max(2) as f64);
+                    svg.rectangle((x + neuron as f64 * wide, top), (wide * 0.85, high), &colour);
+                }
+            }
+        }
+        svg.frame((x, y), SIZE);
+    })
 }

@@ -9,3 +9,25 @@ pub mod figure;
 pub mod progress;
 pub mod report;
 pub mod svg;
+
+use std::process::ExitCode;
+
+use cli::Options;
+use report::Report;
+
+/// Reads the command line, runs `body`, and turns its report into an exit code: 0 all checks hold, 1 one is missed, 2 an
+/// error.
+pub fn run(
+    name: &str,
+    about: &str,
+    (restarts, steps): (usize, usize),
+    body: fn(&Options) -> limpid::Result<Report>,
+) -> ExitCode {
+    match body(&Options::read(name, about, restarts, steps)) {
+        Ok(report) => report.finish(),
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

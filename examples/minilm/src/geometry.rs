@@ -140,7 +140,7 @@ pub fn geometry(folder: &Path, layer: usize, out: &Path, activations: Option<&Pa
     let axes = (Axis::linear("norm of the output vector", 0.0, top * 1.05), Axis::linear("D_i", 0.0, most * 1.05));
     report.figure(
         chart(&axes.0, &axes.1, &[("neuron", Mark::Points(points))], &[("even share", m as f64 / n as f64)]),
-        "Norm and dimensionality: neurons with long output vectors have more of a dimension to themselves.",
+        "Norm and dimensionality of each neuron. The line is an even share, dimensions / neurons.",
     );
     let head = ["weights", "‖W‖²/m", "mean D", "median D", "least D", "most D", "rms cosine", "coherence"];
     report.table("geometry", &head, vec![real.summary("trained"), random.summary("random, same norms")]);

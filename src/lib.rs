@@ -25,7 +25,7 @@
 //! # Promises
 //! Bad input gives an [`Error`] that names what is wrong and where; it never panics and never becomes a silent zero.
 //! A fixed [`Seed`] gives the same numbers for every thread count.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;

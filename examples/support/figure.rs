@@ -43,8 +43,11 @@ pub fn vectors(panels: &[(String, Array2<f64>)], importance: &Array1<f64>, colum
     })
 }
 
+/// Title, matrix and bias of a heat map.
+pub type HeatMap = (String, Array2<f64>, Option<Array1<f64>>);
+
 /// `(n, n)` matrices from -1 (blue) to 1 (red), with a bias column beside each; one panel per `(title, matrix, bias)`.
-pub fn heat_maps(panels: &[(String, Array2<f64>, Option<Array1<f64>>)], columns: usize) -> String {
+pub fn heat_maps(panels: &[HeatMap], columns: usize) -> String {
     const SIZE: f64 = 170.0;
     grid(panels.len(), columns, (SIZE + 24.0, SIZE), |svg, index, (x, y)| {
         let (title, matrix, bias) = &panels[index];

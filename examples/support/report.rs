@@ -66,7 +66,7 @@ impl Report {
         let mut page = format!("{HEAD}<title>{0}</title></head><body><h1>{0}</h1>\n", escape(&self.title));
         for (index, (svg, caption)) in self.figures.iter().enumerate() {
             fs::write(self.out.join(format!("figure-{}.svg", index + 1)), svg)?;
-            let _ = write!(page, "<figure>{svg}<figcaption>{}</figcaption></figure>\n", escape(caption));
+            let _ = writeln!(page, "<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption));
         }
         for (name, head, rows) in &self.tables {
             let line = |cells: &[String], tag: &str| -> String {
@@ -74,7 +74,7 @@ impl Report {
             };
             let body: String = rows.iter().map(|row| format!("<tr>{}</tr>\n", line(row, "td"))).collect();
             let head_line = line(head, "th");
-            let _ = write!(page, "<h2>{}</h2><div><table><tr>{head_line}</tr>\n{body}</table></div>\n", escape(name));
+            let _ = writeln!(page, "<h2>{}</h2><div><table><tr>{head_line}</tr>\n{body}</table></div>", escape(name));
             let csv: Vec<String> = std::iter::once(head)
                 .chain(rows)
                 .map(|row| row.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","))

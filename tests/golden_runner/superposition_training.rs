@@ -254,12 +254,13 @@ pub fn sampler_statistics<T: Scalar>(given: &Given<'_>) -> Answer {
     };
     let law = ok(FeatureDistribution::new(given.array::<T, _>("probability")?, value, Joint::Independent))?;
     let Statistics { x, present } = Statistics::of(&law, given)?;
+    let centred = &x - &Statistics::mean(&x);
     let empty = present.rows().into_iter().filter(|row| row.sum() == 0.0).count();
     Ok(vec![
         ("mean", Outcome::tensor(&Statistics::mean(&x))),
         ("active_rate", Outcome::tensor(&Statistics::mean(&present))),
         ("second_moment", Outcome::tensor(&Statistics::mean_product(&x))),
-        ("variance", Outcome::tensor(&x.var_axis(Axis(0), 0.0))),
+        ("variance", Outcome::tensor(&Statistics::mean(&centred.mapv(|v| v * v)))),
         ("empty_rate", Outcome::Number(empty as f64 / x.nrows() as f64)),
     ])
 }

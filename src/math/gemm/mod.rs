@@ -288,13 +288,15 @@ mod tests {
     #[test]
     fn every_route_gives_the_floats_of_the_definition() {
         let sizes: &[_] = if cfg!(miri) {
-            &[(9, 3, 33), (5, 300, 12), (2, 259, 33), (40, 150, 3)]
+            &[(3, 3, 5), (5, 257, 13), (2, 257, 33)]
         } else {
             &[(9, 3, 33), (17, 300, 70), (131, 257, 65), (1, 600, 100), (3, 259, 531), (700, 513, 2), (5, 7, 2100)]
         };
         for &(m, k, n) in sizes {
             agrees::<f32>(m, k, n);
-            agrees::<f64>(m, k, n);
+            if !cfg!(miri) {
+                agrees::<f64>(m, k, n);
+            }
         }
     }
 

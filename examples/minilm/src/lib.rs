@@ -1,0 +1,40 @@
+//! Takes the MLP activations of a BERT out while it reads a text, and looks at its neurons.
+
+pub mod bert;
+pub mod capture;
+pub mod corpus;
+pub mod geometry;
+pub mod look;
+pub mod store;
+#[path = "../../support/mod.rs"]
+mod support;
+
+/// A message of one line for the person at the terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(pub String);
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.lines().next().unwrap_or_default())
+    }
+}
+
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<limpid::Error> for Error {
+    fn from(error: limpid::Error) -> Self {
+        Self(error.to_string())
+    }
+}

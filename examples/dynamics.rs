@@ -28,7 +28,7 @@ three correlated features that end as an octahedron (figures of the section \"Su
 Toy Models of Superposition). About 5 s on two cores.";
 
 fn main() -> ExitCode {
-    support::run("dynamics", ABOUT, (6, 4000), experiment)
+    support::run("dynamics", ABOUT, (6, 8000), experiment)
 }
 
 fn experiment(options: &Options) -> limpid::Result<Report> {

@@ -4,103 +4,38 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{D, DType, Device, Tensor};
-use serde_json::Value;
+use ndarray::Array2;
 
-use crate::Result;
-
-/// The sizes that `config.json` states.
-#[derive(Debug, Clone)]
-pub struct Config {
-    pub vocab: usize,
-    pub hidden: usize,
-    pub layers: usize,
-    pub heads: usize,
-    pub neurons: usize,
-    pub positions: usize,
-    pub epsilon: f64,
-    pub activation: Activation,
-}
-
-/// The function between the two MLP matrices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `x Φ(x)` with the exact error function.
-    Gelu,
-    /// The tanh approximation.
-    GeluTanh,
-    Relu,
-}
-
-impl Config {
-    /// Reads and checks `config.json`.
-    ///
-    /// # Errors
-    /// A file that is missing or not JSON, another architecture, a size that is missing or senseless.
-    pub fn read(path: &Path) -> Result<Self> {
-        let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        let text = fs::read_to_string(path).map_err(|e| named(&e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| named(&e))?;
-        let kind = json["model_type"].as_str().unwrap_or("none");
-        if kind != "bert" {
-            return Err(named(&format!("model_type is \"{kind}\", only \"bert\" is understood")).into());
-        }
-        let place = json["position_embedding_type"].as_str().unwrap_or("absolute");
-        if place != "absolute" {
-            return Err(
-                named(&format!("position_embedding_type \"{place}\" is not supported, only \"absolute\"")).into()
-            );
-        }
-        let size = |key: &str| match json[key].as_u64().and_then(|n| usize::try_from(n).ok()) {
-            Some(n) if (1..=1 << 20).contains(&n) => Ok(n),
-            _ => Err(named(&format!("{key} is missing or not between 1 and 2^20"))),
-        };
-        let activation = match json["hidden_act"].as_str().unwrap_or("gelu") {
-            "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
-            "relu" => Activation::Relu,
-            other => return Err(named(&format!("hidden_act \"{other}\" is not supported")).into()),
-        };
-        let (hidden, heads) = (size("hidden_size")?, size("num_attention_heads")?);
-        if hidden % heads != 0 {
-            return Err(named(&format!("hidden_size {hidden} is no multiple of num_attention_heads {heads}")).into());
-        }
-        Ok(Self {
-            vocab: size("vocab_size")?,
-            hidden,
-            layers: size("num_hidden_layers")?,
-            heads,
-            neurons: size("intermediate_size")?,
-            positions: size("max_position_embeddings")?,
-            epsilon: json["layer_norm_eps"].as_f64().unwrap_or(1e-12),
-            activation,
-        })
-    }
-}
+use crate::config::{Activation, Config};
+use crate::{Error, Result};
 
 /// Weights by name; every shape is checked as it is taken.
 struct Weights {
     tensors: HashMap<String, Tensor>,
-    path: String,
+    path: PathBuf,
 }
 
 impl Weights {
     fn read(path: &Path) -> Result<Self> {
-        let named = |e: &dyn std::fmt::Display| one_line(&format!("{}: {e}", path.display()));
-        fs::metadata(path).map_err(|e| named(&e))?;
-        let tensors = candle_core::safetensors::load(path, &Device::Cpu).map_err(|e| named(&e))?;
-        Ok(Self { tensors, path: path.display().to_string() })
+        fs::metadata(path).map_err(|e| Error::at(path, e))?;
+        let tensors = candle_core::safetensors::load(path, &Device::Cpu)
+            .map_err(|e| Error::at(path, format!("truncated or damaged: {e}")))?;
+        Ok(Self { tensors, path: path.to_owned() })
+    }
+
+    /// Bare encoders leave the prefix out.
+    fn find(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name).or_else(|| self.tensors.get(&format!("bert.{name}")))
     }
 
     fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let found = self.tensors.get(name).or_else(|| self.tensors.get(&format!("bert.{name}")));
-        let tensor = found.ok_or_else(|| format!("{}: tensor {name} is missing", self.path))?;
+        let tensor = self.find(name).ok_or_else(|| Error::at(&self.path, format!("tensor {name} is missing")))?;
         if tensor.dims() != shape {
-            return Err(
-                format!("{}: {name} has shape {:?}, config.json says {shape:?}", self.path, tensor.dims()).into()
-            );
+            let says = format!("{name} has shape {:?}, config.json says {shape:?}", tensor.dims());
+            return Err(Error::at(&self.path, says));
         }
         Ok(tensor.to_dtype(DType::F32)?)
     }
@@ -111,8 +46,11 @@ impl Weights {
     }
 
     fn norm(&self, name: &str, config: &Config) -> Result<Norm> {
-        let weight = self.take(&format!("{name}.weight"), &[config.hidden])?;
-        let bias = self.take(&format!("{name}.bias"), &[config.hidden])?;
+        // files converted from TensorFlow have the older names
+        let old = self.find(&format!("{name}.gamma")).is_some();
+        let [weight, bias] = if old { ["gamma", "beta"] } else { ["weight", "bias"] };
+        let weight = self.take(&format!("{name}.{weight}"), &[config.hidden])?;
+        let bias = self.take(&format!("{name}.{bias}"), &[config.hidden])?;
         Ok(Norm { weight, bias, epsilon: config.epsilon })
     }
 }
@@ -198,6 +136,7 @@ impl Layer {
 /// A BERT encoder in memory.
 pub struct Bert {
     pub config: Config,
+    folder: PathBuf,
     words: Tensor,
     positions: Tensor,
     kind: Tensor,
@@ -214,14 +153,16 @@ impl Bert {
         let config = Config::read(&folder.join("config.json"))?;
         let weights = Weights::read(&folder.join("model.safetensors"))?;
         let d = config.hidden;
-        let kinds = weights.tensors.iter().find(|(name, _)| name.ends_with("token_type_embeddings.weight"));
-        let kinds = kinds.and_then(|(_, tensor)| tensor.dims().first().copied()).filter(|&k| k > 0).unwrap_or(2);
+        // the number of segments is not in every config; a text is all of the first one
+        let name = "embeddings.token_type_embeddings.weight";
+        let kinds = weights.find(name).and_then(|t| t.dims().first().copied()).filter(|&k| k > 0).unwrap_or(2);
         Ok(Self {
             words: weights.take("embeddings.word_embeddings.weight", &[config.vocab, d])?,
             positions: weights.take("embeddings.position_embeddings.weight", &[config.positions, d])?,
-            kind: weights.take("embeddings.token_type_embeddings.weight", &[kinds, d])?.get(0)?,
+            kind: weights.take(name, &[kinds, d])?.get(0)?,
             norm: weights.norm("embeddings.LayerNorm", &config)?,
             layers: (0..config.layers).map(|i| Layer::read(&weights, &config, i)).collect::<Result<_>>()?,
+            folder: folder.to_owned(),
             config,
         })
     }
@@ -231,21 +172,22 @@ impl Bert {
     /// # Errors
     /// A layer out of range.
     pub fn check_layer(&self, layer: usize) -> Result<()> {
-        let layers = self.config.layers;
-        if layer < layers {
-            Ok(())
-        } else {
-            Err(format!("layer {layer} is out of range: the model has layers 0 to {}", layers - 1).into())
-        }
+        self.layer(layer).map(|_| ())
+    }
+
+    fn layer(&self, layer: usize) -> Result<&Layer> {
+        let says = || format!("layer {layer} is out of range, layers are 0 to {}", self.layers.len() - 1);
+        self.layers.get(layer).ok_or_else(|| Error::at(&self.folder, says()))
     }
 
     /// Output weights `(d, neurons)` of a layer's MLP: column `i` is what neuron `i` writes.
     ///
     /// # Errors
     /// A layer out of range.
-    pub fn output_weights(&self, layer: usize) -> Result<Vec<Vec<f32>>> {
-        self.check_layer(layer)?;
-        Ok(self.layers[layer].down.weight.to_vec2()?)
+    pub fn output_weights(&self, layer: usize) -> Result<Array2<f64>> {
+        let weight = &self.layer(layer)?.down.weight;
+        let values: Vec<f64> = weight.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        Array2::from_shape_vec(weight.dims2()?, values).map_err(|e| Error::at(&self.folder, e))
     }
 
     /// Runs layers `0..=last` on sequences of token ids; shorter ones are padded and masked.
@@ -262,26 +204,7 @@ impl Bert {
         mut see: impl FnMut(usize, &Tensor, &Tensor) -> Result<()>,
     ) -> Result<Tensor> {
         self.check_layer(last)?;
-        let (b, t) = (batch.len(), batch.iter().map(|s| s.len()).max().unwrap_or(0));
-        if t == 0 || t > self.config.positions {
-            return Err(format!("a sequence of {t} tokens: the model takes 1 to {}", self.config.positions).into());
-        }
-        let (mut ids, mut mask) = (vec![0_u32; b * t], vec![f32::MIN; b * t]);
-        for (row, sequence) in batch.iter().enumerate() {
-            if let Some(id) = sequence.iter().find(|&&id| id as usize >= self.config.vocab) {
-                return Err(format!(
-                    "token {id} is outside the vocabulary of {}: the tokenizer is another model's",
-                    self.config.vocab
-                )
-                .into());
-            }
-            ids[row * t..row * t + sequence.len()].copy_from_slice(sequence);
-            mask[row * t..row * t + sequence.len()].fill(0.0);
-        }
-        let mask = Tensor::from_vec(mask, (b, 1, 1, t), &Device::Cpu)?;
-        let words = self.words.index_select(&Tensor::from_vec(ids, b * t, &Device::Cpu)?, 0)?.reshape((b, t, ()))?;
-        let places = self.positions.narrow(0, 0, t)?;
-        let start = self.norm.apply(&words.broadcast_add(&places)?.broadcast_add(&self.kind)?)?;
+        let (start, mask) = self.embed(batch)?;
         let mut x = start.clone();
         for (index, layer) in self.layers.iter().take(last + 1).enumerate() {
             let (neurons, out) = layer.forward(&x, &mask, &self.config)?;
@@ -290,9 +213,35 @@ impl Bert {
         }
         Ok(start)
     }
+
+    /// Embeddings `(b, t, d)` and what is added to attention scores `(b, 1, 1, t)`.
+    fn embed(&self, batch: &[&[u32]]) -> Result<(Tensor, Tensor)> {
+        let (b, t) = (batch.len(), batch.iter().map(|s| s.len()).max().unwrap_or(0));
+        let Config { positions, vocab, .. } = self.config;
+        if t == 0 || t > positions {
+            return Err(Error::at(&self.folder, format!("a sequence of {t} tokens: the model takes 1 to {positions}")));
+        }
+        if let Some(id) = batch.iter().copied().flatten().find(|&&id| id as usize >= vocab) {
+            let says = format!("token {id} is outside the vocabulary of {vocab}: tokenizer.json is another model's");
+            return Err(Error::at(&self.folder, says));
+        }
+        let (mut ids, mut mask) = (vec![0_u32; b * t], vec![f32::MIN; b * t]);
+        for (row, sequence) in batch.iter().enumerate() {
+            ids[row * t..row * t + sequence.len()].copy_from_slice(sequence);
+            mask[row * t..row * t + sequence.len()].fill(0.0);
+        }
+        let mask = Tensor::from_vec(mask, (b, 1, 1, t), &Device::Cpu)?;
+        let words = self.words.index_select(&Tensor::from_vec(ids, b * t, &Device::Cpu)?, 0)?.reshape((b, t, ()))?;
+        let places = self.positions.narrow(0, 0, t)?;
+        let start = self.norm.apply(&words.broadcast_add(&places)?.broadcast_add(&self.kind)?)?;
+        Ok((start, mask))
+    }
 }
 
-/// The first line of a message, without the backtrace that may follow.
-pub(crate) fn one_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+/// Each sequence's rows `(t, n)` of `x: (b, t, n)`, without the padding.
+///
+/// # Errors
+/// More or longer sequences than `x` holds.
+pub fn unpadded(x: &Tensor, sequences: &[&[u32]]) -> Result<Vec<Tensor>> {
+    sequences.iter().enumerate().map(|(i, s)| Ok(x.get(i)?.narrow(0, 0, s.len())?)).collect()
 }

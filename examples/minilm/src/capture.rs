@@ -4,20 +4,21 @@
 //! model. A window of documents is sorted by length so that batches hold little padding; each document's rows then go
 //! to their own place, and the file is in the order of the text.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use candle_core::Tensor;
 use serde_json::json;
 
-use crate::Result;
-use crate::bert::Bert;
+use crate::bert::{Bert, unpadded};
 use crate::corpus::{Document, Documents, tokenizer};
+use crate::draft::Draft;
 use crate::store::Writer;
 use crate::support::progress::Bar;
+use crate::{Error, Result};
 
 /// Batches whose documents are sorted by length together.
 const WINDOW: usize = 32;
+/// Tokens of a batch, padding included; memory, above all that of attention, grows with them.
+const PADDED: usize = 4096;
 
 /// What to capture.
 #[derive(Debug, Clone)]
@@ -26,8 +27,11 @@ pub struct Capture {
     pub text: PathBuf,
     pub out: PathBuf,
     pub layer: usize,
+    /// Documents that run together, fewer where they are long.
     pub batch: usize,
     pub max_lines: Option<u32>,
+    /// Whether an existing file is replaced.
+    pub force: bool,
 }
 
 /// What was captured.
@@ -39,27 +43,25 @@ pub struct Captured {
     pub truncated: u64,
 }
 
+/// A document and its first row in the file.
+type Placed = (u64, Document);
+
 /// Captures one layer's MLP activations.
 ///
 /// # Errors
 /// Anything that is missing, damaged or foreign; then no file is left.
 pub fn capture(settings: &Capture) -> Result<Captured> {
     if !(1..=1024).contains(&settings.batch) {
-        return Err(format!("batch {} is not between 1 and 1024", settings.batch).into());
+        return Err(format!("--batch {}: not between 1 and 1024", settings.batch).into());
     }
     let model = Bert::read(&settings.model)?;
     model.check_layer(settings.layer)?;
     let tokenizer = tokenizer(&settings.model, model.config.positions)?;
     let documents = || Documents::open(&settings.text, &tokenizer, settings.max_lines);
-    let mut counted = Captured::default();
-    for document in documents()? {
-        let document = document?;
-        counted.documents += 1;
-        counted.tokens += document.tokens.len() as u64;
-        counted.truncated += u64::from(document.truncated);
-    }
+    let (source, draft) = (documents()?, Draft::create(&settings.out, settings.force)?);
+    let counted = count(source)?;
     if counted.tokens == 0 {
-        return Err(format!("{}: no text", settings.text.display()).into());
+        return Err(Error::at(&settings.text, "no text, every line is blank"));
     }
     let about = json!({
         "model": settings.model.display().to_string(),
@@ -67,107 +69,100 @@ pub fn capture(settings: &Capture) -> Result<Captured> {
         "layer": settings.layer.to_string(),
         "truncated_documents": counted.truncated.to_string(),
     });
-    let mut writer = Writer::create(&settings.out, counted.tokens, model.config.neurons as u64, &about)?;
-    let mut bar = Bar::new("capture");
-    let (mut row, mut source) = (0, documents()?);
-    loop {
-        let window: Vec<Document> = source.by_ref().take(WINDOW * settings.batch).collect::<Result<_>>()?;
-        if window.is_empty() {
-            break;
-        }
-        row = write_window(&model, settings, window, row, &mut writer, &mut |done| {
-            bar.show(
-                usize::try_from(done).unwrap_or(usize::MAX),
-                usize::try_from(counted.tokens).unwrap_or(usize::MAX),
-            );
-        })?;
-    }
-    if row != counted.tokens {
-        return Err(format!("{}: the text changed while it was read", settings.text.display()).into());
+    let mut writer = Writer::new(draft, counted.tokens, model.config.neurons as u64, &about)?;
+    if write(&model, settings, documents()?, counted.tokens, &mut writer)? != counted.tokens {
+        return Err(Error::at(&settings.text, "the text changed while it was read"));
     }
     writer.finish()?;
     Ok(counted)
 }
 
-fn write_window(
-    model: &Bert,
-    settings: &Capture,
-    window: Vec<Document>,
-    first: u64,
-    writer: &mut Writer,
-    progress: &mut dyn FnMut(u64),
-) -> Result<u64> {
-    let mut row = first;
-    let mut placed: Vec<(u64, Document)> = Vec::with_capacity(window.len());
-    for document in window {
-        let length = document.tokens.len() as u64;
-        placed.push((row, document));
-        row += length;
+fn count(mut source: Documents) -> Result<Captured> {
+    let (mut counted, mut bar) = (Captured::default(), Bar::new("count"));
+    while let Some(document) = source.next().transpose()? {
+        counted.documents += 1;
+        counted.tokens += document.tokens.len() as u64;
+        counted.truncated += u64::from(document.truncated);
+        show(&mut bar, source.read_so_far(), 1000);
     }
-    placed.sort_by_key(|(_, document)| document.tokens.len());
-    let mut done = first;
-    for batch in placed.chunks(settings.batch) {
-        let sequences: Vec<&[u32]> = batch.iter().map(|(_, document)| document.tokens.as_slice()).collect();
-        let mut taken = Vec::new();
-        model.forward(&sequences, settings.layer, |layer, neurons, _| {
-            if layer == settings.layer {
-                taken = unpadded(neurons, &sequences)?;
-            }
-            Ok(())
-        })?;
-        for ((row, document), activations) in batch.iter().zip(&taken) {
-            writer.write(*row, activations, document.line, &document.tokens)?;
-            done += document.tokens.len() as u64;
+    Ok(counted)
+}
+
+/// Runs the model over all documents; returns the number of rows.
+fn write(model: &Bert, settings: &Capture, mut source: Documents, all: u64, writer: &mut Writer) -> Result<u64> {
+    let (mut row, mut done, mut bar) = (0, 0, Bar::new("capture"));
+    loop {
+        let mut window: Vec<Placed> = Vec::new();
+        for document in source.by_ref().take(WINDOW * settings.batch) {
+            let document = document?;
+            let first = row;
+            row += document.tokens.len() as u64;
+            window.push((first, document));
         }
-        progress(done);
+        if window.is_empty() {
+            return Ok(row);
+        }
+        window.sort_by_key(|(_, document)| document.tokens.len());
+        for batch in batches(&window, settings.batch) {
+            done += write_batch(model, settings, batch, writer)?;
+            show(&mut bar, done, all);
+        }
     }
-    Ok(row)
 }
 
-/// Each sequence's rows of `x: (b, t, n)`, without the padding.
-fn unpadded(x: &Tensor, sequences: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
-    let rows = sequences.iter().enumerate();
-    rows.map(|(i, s)| Ok(x.get(i)?.narrow(0, 0, s.len())?.flatten_all()?.to_vec1()?)).collect()
+/// Splits documents, which are sorted by length, into batches of at most `most` documents and [`PADDED`] tokens.
+fn batches(mut sorted: &[Placed], most: usize) -> Vec<&[Placed]> {
+    let mut batches = Vec::new();
+    while !sorted.is_empty() {
+        let fits = |count: &usize| count * sorted[count - 1].1.tokens.len() <= PADDED;
+        let count = (1..=most.min(sorted.len())).take_while(fits).last().unwrap_or(1);
+        let (batch, rest) = sorted.split_at(count);
+        batches.push(batch);
+        sorted = rest;
+    }
+    batches
 }
 
-/// Writes embeddings, every layer's output and every layer's MLP activations for a few lines, for comparison with
-/// another program: `hidden` (layers + 1, tokens, d), `neurons` (layers, tokens, n), `token` (tokens).
-///
-/// # Errors
-/// As [`capture`], and more than 256 lines.
-pub fn states(model: &Path, text: &Path, out: &Path, max_lines: u32) -> Result<u64> {
-    if max_lines > 256 {
-        return Err(format!("{max_lines} lines: states are kept in memory, at most 256").into());
-    }
-    let model_path = model;
-    let model = Bert::read(model_path)?;
-    let tokenizer = tokenizer(model_path, model.config.positions)?;
-    let documents: Vec<Document> = Documents::open(text, &tokenizer, Some(max_lines))?.collect::<Result<_>>()?;
-    let sequences: Vec<&[u32]> = documents.iter().map(|document| document.tokens.as_slice()).collect();
-    if sequences.is_empty() {
-        return Err(format!("{}: no text", text.display()).into());
-    }
-    let cut = |x: &Tensor| -> Result<Tensor> {
-        let parts: Vec<Tensor> =
-            sequences.iter().enumerate().map(|(i, s)| Ok(x.get(i)?.narrow(0, 0, s.len())?)).collect::<Result<_>>()?;
-        Ok(Tensor::cat(&parts, 0)?)
-    };
-    let (mut hidden, mut neurons) = (Vec::new(), Vec::new());
-    let start = model.forward(&sequences, model.config.layers - 1, |_, mlp, out| {
-        neurons.push(cut(mlp)?);
-        hidden.push(cut(out)?);
+/// Returns the number of rows.
+fn write_batch(model: &Bert, settings: &Capture, batch: &[Placed], writer: &mut Writer) -> Result<u64> {
+    let sequences: Vec<&[u32]> = batch.iter().map(|(_, document)| document.tokens.as_slice()).collect();
+    let mut taken = Vec::new();
+    model.forward(&sequences, settings.layer, |layer, neurons, _| {
+        if layer == settings.layer {
+            taken = unpadded(neurons, &sequences)?;
+        }
         Ok(())
     })?;
-    hidden.insert(0, cut(&start)?);
-    let tokens = sequences.concat();
-    let count = tokens.len();
-    let tensors = HashMap::from([
-        ("hidden", Tensor::stack(&hidden, 0)?),
-        ("neurons", Tensor::stack(&neurons, 0)?),
-        ("token", Tensor::from_vec(tokens, count, &candle_core::Device::Cpu)?),
-    ]);
-    let part = out.with_extension(format!("{}.part", std::process::id()));
-    candle_core::safetensors::save(&tensors, &part)?;
-    std::fs::rename(&part, out).map_err(|e| format!("{}: {e}", out.display()))?;
-    Ok(count as u64)
+    let mut rows = 0;
+    for ((row, document), activations) in batch.iter().zip(&taken) {
+        let activations: Vec<f32> = activations.flatten_all()?.to_vec1()?;
+        if activations.iter().any(|x| !x.is_finite()) {
+            let says = format!("line {} gives activations that are not finite", u64::from(document.line) + 1);
+            return Err(Error::at(&settings.model, says));
+        }
+        writer.write(*row, &activations, document.line, &document.tokens)?;
+        rows += document.tokens.len() as u64;
+    }
+    Ok(rows)
+}
+
+fn show(bar: &mut Bar, done: u64, all: u64) {
+    let [done, all] = [done, all].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    bar.show(done.min(all), all);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_bounded_in_documents_and_in_tokens() {
+        let placed = |length: usize| (0, Document { line: 0, tokens: vec![1; length], truncated: false });
+        let sorted: Vec<Placed> = [3, 3, 3, 1000, 2000, 2000, 5000, 9000].map(placed).into();
+        let lengths: Vec<usize> = batches(&sorted, 2).iter().map(|batch| batch.len()).collect();
+        assert_eq!(lengths, [2, 2, 2, 1, 1]);
+        let lengths: Vec<usize> = batches(&sorted, 16).iter().map(|batch| batch.len()).collect();
+        assert_eq!(lengths, [4, 2, 1, 1]);
+        assert!(batches(&[], 16).is_empty());
+    }
 }

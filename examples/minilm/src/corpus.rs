@@ -1,12 +1,13 @@
 //! A text file, line by line, as token ids: each line is a document.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use tokenizers::{Tokenizer, TruncationParams};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Longest line that is read.
 const MAX_LINE: u64 = 1 << 20;
@@ -17,11 +18,11 @@ const MAX_LINE: u64 = 1 << 20;
 /// A missing or damaged file.
 pub fn tokenizer(folder: &Path, longest: usize) -> Result<Tokenizer> {
     let path = folder.join("tokenizer.json");
-    let named = |e: &dyn std::fmt::Display| crate::bert::one_line(&format!("{}: {e}", path.display()));
-    std::fs::metadata(&path).map_err(|e| named(&e))?;
-    let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| named(&e))?;
+    std::fs::metadata(&path).map_err(|e| Error::at(&path, e))?;
+    let mut tokenizer =
+        Tokenizer::from_file(&path).map_err(|e| Error::at(&path, format!("truncated or damaged: {e}")))?;
     let truncation = TruncationParams { max_length: longest, ..Default::default() };
-    tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(|e| named(&e))?;
+    tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(|e| Error::at(&path, e))?;
     Ok(tokenizer)
 }
 
@@ -40,6 +41,8 @@ pub struct Documents<'a> {
     reader: BufReader<File>,
     tokenizer: &'a Tokenizer,
     path: PathBuf,
+    size: u64,
+    seen: u64,
     line: u32,
     max_lines: u32,
 }
@@ -48,33 +51,54 @@ impl<'a> Documents<'a> {
     /// Opens a text file; at most `max_lines` lines of it are read.
     ///
     /// # Errors
-    /// A file that cannot be opened.
+    /// A file that cannot be opened, or that cannot be read twice, such as a pipe.
     pub fn open(path: &Path, tokenizer: &'a Tokenizer, max_lines: Option<u32>) -> Result<Self> {
-        let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        // asked before it is opened: to open a pipe would wait for a writer
+        let about = std::fs::metadata(path).map_err(|e| Error::at(path, e))?;
+        if !about.is_file() {
+            return Err(Error::at(path, "not a regular file; the text is read twice"));
+        }
+        let reader = BufReader::new(File::open(path).map_err(|e| Error::at(path, e))?);
         let max_lines = max_lines.unwrap_or(u32::MAX);
-        Ok(Self { reader: BufReader::new(file), tokenizer, path: path.to_owned(), line: 0, max_lines })
+        Ok(Self { reader, tokenizer, path: path.to_owned(), size: about.len(), seen: 0, line: 0, max_lines })
     }
 
-    fn read(&mut self) -> Result<Option<Document>> {
-        let named = |line: u32, e: &dyn std::fmt::Display| {
-            format!("{}, line {}: {e}", self.path.display(), u64::from(line) + 1)
-        };
-        while self.line < self.max_lines {
-            let mut bytes = Vec::new();
-            let line = self.line;
-            self.reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes).map_err(|e| named(line, &e))?;
-            if bytes.is_empty() {
-                return Ok(None);
-            }
-            if bytes.len() as u64 > MAX_LINE {
-                return Err(named(line, &"longer than 1 MiB").into());
-            }
-            self.line += 1;
-            let text = std::str::from_utf8(&bytes).map_err(|_| named(line, &"not UTF-8"))?.trim();
+    /// Thousandths of the text, or of the lines asked for, that have been read.
+    #[must_use]
+    pub fn read_so_far(&self) -> u64 {
+        let bytes = self.seen.min(self.size) * 1000 / self.size.max(1);
+        bytes.max(u64::from(self.line) * 1000 / u64::from(self.max_lines.max(1)))
+    }
+
+    fn wrong(&self, line: u32, says: &dyn Display) -> Error {
+        Error(format!("{}, line {}: {says}", self.path.display(), u64::from(line) + 1))
+    }
+
+    /// The next line without its end; `None` after the last.
+    fn line(&mut self) -> Result<Option<(u32, String)>> {
+        let (line, mut bytes) = (self.line, Vec::new());
+        if line == self.max_lines {
+            return Ok(None);
+        }
+        let read = self.reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes);
+        self.seen += read.map_err(|e| self.wrong(line, &e))? as u64;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if bytes.len() as u64 > MAX_LINE {
+            return Err(self.wrong(line, &"longer than 1 MiB"));
+        }
+        self.line += 1;
+        Ok(Some((line, String::from_utf8(bytes).map_err(|_| self.wrong(line, &"not UTF-8"))?)))
+    }
+
+    fn document(&mut self) -> Result<Option<Document>> {
+        while let Some((line, text)) = self.line()? {
+            let text = text.trim();
             if text.is_empty() {
                 continue;
             }
-            let encoding = self.tokenizer.encode(text, true).map_err(|e| named(line, &e))?;
+            let encoding = self.tokenizer.encode(text, true).map_err(|e| self.wrong(line, &e))?;
             let truncated = !encoding.get_overflowing().is_empty();
             let tokens = encoding.get_ids().to_vec();
             if !tokens.is_empty() {
@@ -89,6 +113,6 @@ impl Iterator for Documents<'_> {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+        self.document().transpose()
     }
 }

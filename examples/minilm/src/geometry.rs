@@ -93,12 +93,6 @@ fn two_histograms(real: &[f64], random: &[f64], name: &str, (low, high): (f64, f
     chart(&axes.0, &axes.1, &[("trained weights", real), ("random vectors of the same norms", random)], &[])
 }
 
-/// Output weights of a layer, `(d, neurons)`.
-fn weights(model: &Bert, layer: usize) -> Result<Array2<f64>> {
-    let rows = model.output_weights(layer)?;
-    Ok(Array2::from_shape_fn((model.config.hidden, model.config.neurons), |(i, j)| f64::from(rows[i][j])))
-}
-
 /// Gaussian columns with the norms of `w`.
 fn random_like(w: &Array2<f64>, norms: &Array1<f64>) -> Result<Array2<f64>> {
     let mut values = vec![0.0; w.len()];
@@ -117,7 +111,7 @@ fn random_like(w: &Array2<f64>, norms: &Array1<f64>) -> Result<Array2<f64>> {
 /// A model or file that is missing, damaged or foreign; a layer out of range.
 pub fn geometry(folder: &Path, layer: usize, out: &Path, activations: Option<&PathBuf>) -> Result<ExitCode> {
     let model = Bert::read(folder)?;
-    let w = weights(&model, layer)?;
+    let w = model.output_weights(layer)?;
     let real = Shape::of(&w)?;
     let random = Shape::of(&random_like(&w, &real.norms)?)?;
     let (n, m) = (w.ncols(), w.nrows());

@@ -1,10 +1,16 @@
 //! Takes the MLP activations of a BERT out while it reads a text, and looks at its neurons.
 
+use std::fmt::Display;
+use std::path::Path;
+
 pub mod bert;
 pub mod capture;
+pub mod config;
 pub mod corpus;
+pub mod draft;
 pub mod geometry;
 pub mod look;
+pub mod states;
 pub mod store;
 #[path = "../../support/mod.rs"]
 mod support;
@@ -15,8 +21,16 @@ pub struct Error(pub String);
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl std::fmt::Display for Error {
+impl Error {
+    /// What is wrong with a file.
+    pub fn at(path: &Path, says: impl Display) -> Self {
+        Self(format!("{}: {says}", path.display()))
+    }
+}
+
+impl Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // a backtrace may follow
         f.write_str(self.0.lines().next().unwrap_or_default())
     }
 }

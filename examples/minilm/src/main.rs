@@ -1,28 +1,31 @@
 //! Command line of `limpid-minilm`.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use lexopt::prelude::*;
-use limpid_minilm::capture::{Capture, capture, states};
+use limpid_minilm::capture::{Capture, capture};
 use limpid_minilm::geometry::geometry;
 use limpid_minilm::look::look;
+use limpid_minilm::states::states;
 use limpid_minilm::{Error, Result};
 
 const HELP: &str = "\
-limpid-minilm capture  MODEL_DIR TEXT_FILE --layer L --out FILE [--max-lines N] [--batch B]
+limpid-minilm capture  MODEL_DIR TEXT_FILE --layer L --out FILE [--max-lines N] [--batch B] [--force]
 limpid-minilm geometry MODEL_DIR --layer L --out DIR [--activations FILE]
 limpid-minilm look     FILE MODEL_DIR --out DIR [--neurons 1,2,3]
-limpid-minilm states   MODEL_DIR TEXT_FILE --out FILE [--max-lines N]
+limpid-minilm states   MODEL_DIR TEXT_FILE --out FILE [--max-lines N] [--force]
 
 MODEL_DIR  Hugging Face BERT: config.json, model.safetensors, tokenizer.json
 capture    writes one layer's MLP activations, a row per token, to one safetensors file
 geometry   superposition geometry of the layer's MLP output weights: a page with figures, and CSV
-look       sparsity, kurtosis and top tokens of neurons in a captured file
-states     all hidden states and activations of a few lines, for compare.py
-Each line is a document; documents longer than the model's maximum are truncated. Layers count from 0.
-RAYON_NUM_THREADS sets the number of threads.
+look       sparsity, kurtosis and top tokens of neurons in a captured file: a page, and CSV
+states     all hidden states and activations of a few lines (20), for compare.py
+Each line is a document; documents longer than the model's maximum are truncated. Layers and neurons count from 0.
+--force replaces an existing FILE. RAYON_NUM_THREADS sets the number of threads.
 ";
 
 #[derive(Default)]
@@ -34,24 +37,29 @@ struct Options {
     max_lines: Option<u32>,
     batch: Option<usize>,
     neurons: Vec<usize>,
+    force: bool,
     help: bool,
+}
+
+fn number<T: FromStr>(option: &str, text: &str) -> std::result::Result<T, lexopt::Error> {
+    text.trim().parse().map_err(|_| format!("--{option} {text}: not a whole number from 0 on").into())
 }
 
 fn read(arguments: impl IntoIterator<Item = OsString>) -> std::result::Result<Options, lexopt::Error> {
     let (mut options, mut parser) = (Options::default(), lexopt::Parser::from_args(arguments));
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("layer") => options.layer = Some(parser.value()?.parse()?),
+            Long("layer") => options.layer = Some(number("layer", &parser.value()?.string()?)?),
             Long("out") => options.out = Some(parser.value()?.into()),
             Long("activations") => options.activations = Some(parser.value()?.into()),
-            Long("max-lines") => options.max_lines = Some(parser.value()?.parse()?),
-            Long("batch") => options.batch = Some(parser.value()?.parse()?),
+            Long("max-lines") => options.max_lines = Some(number("max-lines", &parser.value()?.string()?)?),
+            Long("batch") => options.batch = Some(number("batch", &parser.value()?.string()?)?),
             Long("neurons") => {
-                let list = parser.value()?.string()?;
-                for part in list.split(',') {
-                    options.neurons.push(part.trim().parse().map_err(|_| format!("--neurons {list}: not numbers"))?);
+                for part in parser.value()?.string()?.split(',') {
+                    options.neurons.push(number("neurons", part)?);
                 }
             }
+            Long("force") => options.force = true,
             Long("help") | Short('h') => options.help = true,
             Value(path) => options.paths.push(path.into()),
             other => return Err(other.unexpected()),
@@ -60,35 +68,52 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> std::result::Result<Op
     Ok(options)
 }
 
+/// Prints; a reader that has gone away is no reason to fail.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 fn run() -> Result<ExitCode> {
     let options = read(std::env::args_os().skip(1)).map_err(|e| Error(e.to_string()))?;
     if options.help {
-        print!("{HELP}");
+        say(HELP);
         return Ok(ExitCode::SUCCESS);
     }
-    let missing = |what: &str| Error(format!("{what} is missing; --help tells all"));
+    let Some((command, paths)) = options.paths.split_first() else {
+        return Err(Error("no command; --help tells all".to_owned()));
+    };
+    let missing = |what: &str| Error(format!("{}: {what} is missing; --help tells all", command.display()));
     let layer = || options.layer.ok_or_else(|| missing("--layer"));
     let out = || options.out.clone().ok_or_else(|| missing("--out"));
-    let command = options.paths.first().and_then(|p| p.to_str()).unwrap_or_default();
-    match (command, options.paths.get(1..).unwrap_or_default()) {
-        ("capture", [model, text]) => {
-            let (model, text) = (model.clone(), text.clone());
-            let batch = options.batch.unwrap_or(16);
-            let settings = Capture { model, text, out: out()?, layer: layer()?, batch, max_lines: options.max_lines };
-            let got = capture(&settings)?;
-            let file = settings.out.display();
-            println!("{file}: {} tokens of {} documents, {} truncated", got.tokens, got.documents, got.truncated);
-            Ok(ExitCode::SUCCESS)
-        }
+    match (command.to_str().unwrap_or_default(), paths) {
+        ("capture", [model, text]) => run_capture(Capture {
+            model: model.clone(),
+            text: text.clone(),
+            out: out()?,
+            layer: layer()?,
+            batch: options.batch.unwrap_or(16),
+            max_lines: options.max_lines,
+            force: options.force,
+        }),
         ("geometry", [model]) => geometry(model, layer()?, &out()?, options.activations.as_ref()),
         ("look", [file, model]) => look(file, model, &options.neurons, &out()?),
         ("states", [model, text]) => {
-            let tokens = states(model, text, &out()?, options.max_lines.unwrap_or(20))?;
-            println!("{tokens} tokens");
+            let tokens = states(model, text, &out()?, options.max_lines.unwrap_or(20), options.force)?;
+            say(&format!("{tokens} tokens\n"));
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(missing("capture, geometry, look or states, or a path of theirs,")),
+        ("capture" | "geometry" | "look" | "states", _) => {
+            Err(Error(format!("{}: not the paths it needs; --help tells all", command.display())))
+        }
+        (other, _) => Err(Error(format!("{other}: no such command; --help tells all"))),
     }
+}
+
+fn run_capture(settings: Capture) -> Result<ExitCode> {
+    let got = capture(&settings)?;
+    let file = settings.out.display();
+    say(&format!("{file}: {} tokens of {} documents, {} truncated\n", got.tokens, got.documents, got.truncated));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn main() -> ExitCode {

@@ -1,12 +1,13 @@
 //! The safetensors file of captured activations, written and read piece by piece.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::Result;
+use crate::draft::Draft;
+use crate::{Error, Result};
 
 const COLUMNS: [&str; 3] = ["document", "position", "token"];
 /// A header is small; a larger one is no file of ours.
@@ -30,45 +31,37 @@ impl Layout {
     }
 }
 
-/// A file in the making, under a temporary name until [`Writer::finish`].
+/// What the header says of the tensors.
+fn tensors(rows: u64, neurons: u64) -> Map<String, Value> {
+    let wide = rows * neurons * 4;
+    let activations = json!({ "dtype": "F32", "shape": [rows, neurons], "data_offsets": [0, wide] });
+    let column = |(i, name): (u64, &&str)| {
+        let from = wide + i * rows * 4;
+        ((*name).to_owned(), json!({ "dtype": "U32", "shape": [rows], "data_offsets": [from, from + rows * 4] }))
+    };
+    let columns = (0..).zip(&COLUMNS).map(column);
+    std::iter::once(("activations".to_owned(), activations)).chain(columns).collect()
+}
+
+/// Fills a draft with a file of captured activations.
 pub struct Writer {
-    file: File,
-    temporary: PathBuf,
-    path: PathBuf,
+    draft: Draft,
     layout: Layout,
-    done: bool,
 }
 
 impl Writer {
-    /// Starts a file of exactly `rows` rows.
+    /// Writes the header of a file of exactly `rows` rows.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn create(path: &Path, rows: u64, neurons: u64, metadata: &Value) -> Result<Self> {
-        let wide = rows * neurons * 4;
-        let mut header = json!({
-            "__metadata__": metadata,
-            "activations": { "dtype": "F32", "shape": [rows, neurons], "data_offsets": [0, wide] },
-        });
-        for (i, name) in COLUMNS.iter().enumerate() {
-            let from = wide + i as u64 * rows * 4;
-            header[name] = json!({ "dtype": "U32", "shape": [rows], "data_offsets": [from, from + rows * 4] });
-        }
-        let mut header = header.to_string().into_bytes();
+    /// A disk that is full or fails.
+    pub fn new(mut draft: Draft, rows: u64, neurons: u64, metadata: &Value) -> Result<Self> {
+        let mut header = tensors(rows, neurons);
+        header.insert("__metadata__".to_owned(), metadata.clone());
+        let mut header = Value::Object(header).to_string().into_bytes();
         header.resize(header.len().next_multiple_of(8), b' ');
-        let name = path.file_name().ok_or_else(|| format!("{}: not a file name", path.display()))?;
-        let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let file = File::create(&temporary).map_err(|e| format!("{}: {e}", path.display()))?;
-        let layout = Layout { start: 8 + header.len() as u64, rows, neurons };
-        let mut writer = Self { file, temporary, path: path.to_owned(), layout, done: false };
-        writer.put(0, &(header.len() as u64).to_le_bytes())?;
-        writer.put(8, &header)?;
-        Ok(writer)
-    }
-
-    fn put(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
-        let put = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(bytes));
-        Ok(put.map_err(|e| format!("{}: {e}", self.path.display()))?)
+        draft.put(0, &(header.len() as u64).to_le_bytes())?;
+        draft.put(8, &header)?;
+        Ok(Self { draft, layout: Layout { start: 8 + header.len() as u64, rows, neurons } })
     }
 
     /// Writes one document's rows from `row` on.
@@ -78,36 +71,25 @@ impl Writer {
     pub fn write(&mut self, row: u64, activations: &[f32], document: u32, tokens: &[u32]) -> Result<()> {
         let length = tokens.len() as u64;
         if row + length > self.layout.rows || activations.len() as u64 != length * self.layout.neurons {
-            return Err(format!("{}: the text changed while it was read", self.path.display()).into());
+            return Err(Error::at(self.draft.path(), "the text changed while it was read"));
         }
         let bytes: Vec<u8> = activations.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.put(self.layout.row(row), &bytes)?;
+        self.draft.put(self.layout.row(row), &bytes)?;
         let positions = (0_u32..).take(tokens.len());
         let columns: [Vec<u8>; 3] = [
             tokens.iter().flat_map(|_| document.to_le_bytes()).collect(),
             positions.flat_map(u32::to_le_bytes).collect(),
             tokens.iter().flat_map(|id| id.to_le_bytes()).collect(),
         ];
-        columns.iter().enumerate().try_for_each(|(i, bytes)| self.put(self.layout.column(i, row), bytes))
+        columns.iter().enumerate().try_for_each(|(i, bytes)| self.draft.put(self.layout.column(i, row), bytes))
     }
 
     /// Gives the file its name.
     ///
     /// # Errors
     /// A disk that fails.
-    pub fn finish(mut self) -> Result<()> {
-        let end = self.file.sync_all().and_then(|()| fs::rename(&self.temporary, &self.path));
-        end.map_err(|e| format!("{}: {e}", self.path.display()))?;
-        self.done = true;
-        Ok(())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if !self.done {
-            let _ = fs::remove_file(&self.temporary);
-        }
+    pub fn finish(self) -> Result<()> {
+        self.draft.finish()
     }
 }
 
@@ -125,29 +107,21 @@ impl Reader {
     /// # Errors
     /// A file that is missing, damaged or something else.
     pub fn open(path: &Path) -> Result<Self> {
-        let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        let mut file = File::open(path).map_err(|e| named(&e))?;
-        let size = file.metadata().map_err(|e| named(&e))?.len();
+        let mut file = File::open(path).map_err(|e| Error::at(path, e))?;
+        let size = file.metadata().map_err(|e| Error::at(path, e))?.len();
         let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(|_| named(&"not a safetensors file"))?;
+        file.read_exact(&mut length).map_err(|_| Error::at(path, "not a safetensors file"))?;
         let length = u64::from_le_bytes(length);
         if length > MAX_HEADER || length + 8 > size {
-            return Err(named(&"not a file of captured activations").into());
+            return Err(Error::at(path, "truncated, or not a file of captured activations"));
         }
         let mut header = Vec::new();
-        Read::by_ref(&mut file).take(length).read_to_end(&mut header).map_err(|e| named(&e))?;
-        let header: Value = serde_json::from_slice(&header).map_err(|e| named(&e))?;
-        let shape = &header["activations"]["shape"];
-        let (Some(rows), Some(neurons)) = (shape[0].as_u64(), shape[1].as_u64()) else {
-            return Err(named(&"no tensor \"activations\" of two axes").into());
-        };
-        let cells = rows.checked_mul(neurons).and_then(|n| n.checked_add(rows.checked_mul(3)?)?.checked_mul(4));
-        let right = cells.is_some_and(|bytes| bytes.checked_add(8 + length) == Some(size));
-        if !right || rows == 0 || neurons == 0 || header["activations"]["dtype"] != "F32" {
-            return Err(named(&"truncated, or not a file of captured activations").into());
-        }
-        let layout = Layout { start: 8 + length, rows, neurons };
-        Ok(Self { file, path: path.to_owned(), layout, metadata: header["__metadata__"].clone() })
+        file.by_ref().take(length).read_to_end(&mut header).map_err(|e| Error::at(path, e))?;
+        let mut header: Map<String, Value> =
+            serde_json::from_slice(&header).map_err(|e| Error::at(path, format!("not a safetensors file: {e}")))?;
+        let metadata = header.remove("__metadata__").unwrap_or_default();
+        let layout = layout(&header, 8 + length, size).map_err(|says| Error::at(path, says))?;
+        Ok(Self { file, path: path.to_owned(), layout, metadata })
     }
 
     #[must_use]
@@ -161,10 +135,10 @@ impl Reader {
     }
 
     fn get(&mut self, at: u64, words: u64) -> Result<Vec<[u8; 4]>> {
-        let named = |e: &dyn std::fmt::Display| format!("{}: {e}", self.path.display());
-        let size = usize::try_from(words * 4).map_err(|e| named(&e))?;
+        let size = usize::try_from(words * 4).map_err(|e| Error::at(&self.path, e))?;
         let mut bytes = vec![0; size];
-        self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(&mut bytes)).map_err(|e| named(&e))?;
+        let got = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(&mut bytes));
+        got.map_err(|e| Error::at(&self.path, e))?;
         Ok(bytes.as_chunks().0.to_vec())
     }
 
@@ -185,4 +159,18 @@ impl Reader {
         let words = self.get(self.layout.column(column, row), count)?;
         Ok(words.into_iter().map(u32::from_le_bytes).collect())
     }
+}
+
+/// Checks a header against the file's size, and against what [`Writer`] would say.
+fn layout(header: &Map<String, Value>, start: u64, size: u64) -> std::result::Result<Layout, &'static str> {
+    let shape = header.get("activations").map(|tensor| &tensor["shape"]);
+    let (Some(rows), Some(neurons)) = (shape.and_then(|s| s[0].as_u64()), shape.and_then(|s| s[1].as_u64())) else {
+        return Err("no tensor \"activations\" of two axes");
+    };
+    let words = rows.checked_mul(neurons).and_then(|n| n.checked_add(rows.checked_mul(3)?));
+    let bytes = words.and_then(|n| n.checked_mul(4)?.checked_add(start));
+    if bytes != Some(size) || rows == 0 || neurons == 0 || *header != tensors(rows, neurons) {
+        return Err("truncated, or not a file of captured activations");
+    }
+    Ok(Layout { start, rows, neurons })
 }

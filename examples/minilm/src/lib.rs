@@ -10,6 +10,8 @@ pub mod corpus;
 pub mod draft;
 pub mod geometry;
 pub mod look;
+mod moments;
+mod shape;
 pub mod states;
 pub mod store;
 #[path = "../../support/mod.rs"]

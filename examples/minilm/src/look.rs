@@ -1,141 +1,206 @@
 //! Which tokens each neuron answers to, how often, and how heavy its tail is: one pass over a captured file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::Result;
+use tokenizers::Tokenizer;
+
 use crate::corpus::tokenizer;
+use crate::moments::{Neuron, Peak};
 use crate::store::Reader;
+use crate::support::figure::{Axis, Mark, chart};
 use crate::support::progress::Bar;
 use crate::support::report::Report;
+use crate::{Error, Result};
 
+/// Rows in memory at once.
 const ROWS: u64 = 512;
-const TOP: usize = 5;
 /// Tokens shown before and after the one that was answered to.
-const AROUND: u64 = 6;
+const AROUND: u64 = 8;
+/// Least kurtosis that is drawn.
+const LEAST: f64 = 0.1;
 
-/// Running sums of one neuron.
-#[derive(Debug, Clone, Default)]
-struct Neuron {
-    count: f64,
-    mean: f64,
-    m2: f64,
-    m3: f64,
-    m4: f64,
-    active: u64,
-    /// Largest activations and their rows, largest first.
-    top: Vec<(f32, u64)>,
+/// A captured file, and what was seen in it.
+pub(crate) struct Look {
+    reader: Reader,
+    path: PathBuf,
+    tokenizer: Tokenizer,
+    neurons: Vec<Neuron>,
 }
 
-impl Neuron {
-    /// Adds a value. Source: Pébay, "Formulas for Robust, One-Pass Parallel Computation of Covariances" (2008).
-    fn add(&mut self, value: f32, row: u64) {
-        let before = self.count;
-        self.count += 1.0;
-        let n = self.count;
-        let delta = f64::from(value) - self.mean;
-        let step = delta / n;
-        let square = step * step;
-        let term = delta * step * before;
-        self.mean += step;
-        self.m4 += term * square * (n * n - 3.0 * n + 3.0) + 6.0 * square * self.m2 - 4.0 * step * self.m3;
-        self.m3 += term * step * (n - 2.0) - 3.0 * step * self.m2;
-        self.m2 += term;
-        self.active += u64::from(value > 0.0);
-        if self.top.len() < TOP || self.top.last().is_some_and(|last| value > last.0) {
-            let at = self.top.partition_point(|&(other, _)| other >= value);
-            self.top.insert(at, (value, row));
-            self.top.truncate(TOP);
+impl Look {
+    /// Opens a captured file and the tokenizer that made its tokens.
+    pub(crate) fn open(file: &Path, model: &Path) -> Result<Self> {
+        let reader = Reader::open(file)?;
+        let tokenizer = tokenizer(model, usize::MAX)?;
+        Ok(Self { reader, path: file.to_owned(), tokenizer, neurons: Vec::new() })
+    }
+
+    /// Errs where the file does not come from this layer of a model with so many neurons.
+    pub(crate) fn check_origin(&self, layer: usize, neurons: usize) -> Result<()> {
+        let said = self.reader.metadata["layer"].as_str().unwrap_or("unknown");
+        if said != layer.to_string() {
+            return Err(Error::at(&self.path, format!("captured from layer {said}, not {layer}")));
+        }
+        if self.reader.neurons() != neurons as u64 {
+            let says = format!("has {} neurons, the model {neurons}", self.reader.neurons());
+            return Err(Error::at(&self.path, says));
+        }
+        Ok(())
+    }
+
+    fn check_choice(&self, choice: &[usize]) -> Result<()> {
+        let neurons = self.reader.neurons();
+        match choice.iter().find(|&&neuron| neuron as u64 >= neurons) {
+            Some(neuron) => {
+                let says = format!("neuron {neuron} is out of range, neurons are 0 to {}", neurons - 1);
+                Err(Error::at(&self.path, says))
+            }
+            None => Ok(()),
         }
     }
 
-    /// Excess kurtosis, 0 for a normal distribution and for a neuron that never changes.
-    fn kurtosis(&self) -> f64 {
-        if self.m2 > 0.0 { self.count * self.m4 / (self.m2 * self.m2) - 3.0 } else { 0.0 }
-    }
-
-    fn active_share(&self) -> f64 {
-        self.active as f64 / self.count.max(1.0)
-    }
-}
-
-fn read_all(reader: &mut Reader) -> Result<Vec<Neuron>> {
-    let width = usize::try_from(reader.neurons()).map_err(|e| e.to_string())?;
-    let mut neurons = vec![Neuron::default(); width];
-    let mut bar = Bar::new("look");
-    let (mut row, rows) = (0, reader.rows());
-    while row < rows {
-        let count = ROWS.min(rows - row);
-        for (offset, values) in (0..count).zip(reader.activations(row, count)?.chunks(width)) {
-            neurons.iter_mut().zip(values).for_each(|(neuron, &value)| neuron.add(value, row + offset));
+    /// The pass over the file.
+    pub(crate) fn read(&mut self) -> Result<()> {
+        let width = usize::try_from(self.reader.neurons()).map_err(|e| Error::at(&self.path, e))?;
+        self.neurons = vec![Neuron::default(); width];
+        let mut bar = Bar::new("look");
+        let (mut row, rows) = (0, self.reader.rows());
+        while row < rows {
+            let count = ROWS.min(rows - row);
+            let (values, documents) = (self.reader.activations(row, count)?, self.reader.column(0, row, count)?);
+            for ((row, values), document) in (row..).zip(values.chunks(width)).zip(documents) {
+                for (neuron, &value) in self.neurons.iter_mut().zip(values) {
+                    if !value.is_finite() {
+                        return Err(Error::at(&self.path, format!("row {row} holds a value that is not finite")));
+                    }
+                    neuron.add(Peak { value, row, document });
+                }
+            }
+            row += count;
+            bar.show(usize::try_from(row).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
         }
-        row += count;
-        bar.show(usize::try_from(row).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
+        Ok(())
     }
-    Ok(neurons)
-}
 
-/// The token at `row`, in brackets, among its neighbours of the same document.
-fn context(reader: &mut Reader, tokenizer: &tokenizers::Tokenizer, row: u64) -> Result<String> {
-    let from = row.saturating_sub(AROUND);
-    let count = (row + AROUND + 1).min(reader.rows()) - from;
-    let (documents, tokens) = (reader.column(0, from, count)?, reader.column(2, from, count)?);
-    let here = usize::try_from(row - from).map_err(|e| e.to_string())?;
-    let mut text = String::new();
-    for (i, (document, &token)) in documents.iter().zip(&tokens).enumerate() {
-        if documents.get(here) != Some(document) {
-            continue;
+    fn word(&self, token: u32) -> String {
+        self.tokenizer.id_to_token(token).unwrap_or_else(|| format!("#{token}"))
+    }
+
+    /// The different tokens that excite a neuron most, in one line.
+    pub(crate) fn words(&mut self, neuron: usize) -> Result<String> {
+        let mut words: Vec<String> = Vec::new();
+        for peak in self.neurons[neuron].top().to_vec() {
+            let tokens = self.reader.column(2, peak.row, 1)?;
+            let word = tokens.first().map(|&token| self.word(token)).unwrap_or_default();
+            if !words.contains(&word) {
+                words.push(word);
+            }
         }
-        let word = tokenizer.id_to_token(token).unwrap_or_else(|| format!("#{token}"));
-        let (glue, word) = word.strip_prefix("##").map_or((" ", word.as_str()), |rest| ("", rest));
-        text += if text.is_empty() { "" } else { glue };
-        text += &if i == here { format!("[{word}]") } else { word.to_owned() };
+        Ok(words.join(" | "))
     }
-    Ok(text)
+
+    /// The token at `row`, marked, among its neighbours of the same document.
+    fn context(&mut self, row: u64) -> Result<String> {
+        let from = row.saturating_sub(AROUND);
+        let count = (row + AROUND + 1).min(self.reader.rows()) - from;
+        let (documents, tokens) = (self.reader.column(0, from, count)?, self.reader.column(2, from, count)?);
+        let here = usize::try_from(row - from).map_err(|e| Error::at(&self.path, e))?;
+        let mut text = String::new();
+        for (i, (document, &token)) in documents.iter().zip(&tokens).enumerate() {
+            if documents.get(here) != Some(document) {
+                continue;
+            }
+            let word = self.word(token);
+            let (glue, word) = word.strip_prefix("##").map_or((" ", word.as_str()), |rest| ("", rest));
+            text += if text.is_empty() { "" } else { glue };
+            text += &if i == here { format!("«{word}»") } else { word.to_owned() };
+        }
+        Ok(text)
+    }
+
+    fn summary(&self, report: &mut Report) {
+        let median = |value: fn(&Neuron) -> f64| {
+            let mut values: Vec<f64> = self.neurons.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or(0.0)
+        };
+        let (share, tail) = (median(Neuron::active_share), median(Neuron::kurtosis));
+        let numbers = [self.reader.rows().to_string(), self.neurons.len().to_string()];
+        let row = numbers.into_iter().chain([format!("{share:.4}"), format!("{tail:.2}")]).collect();
+        report.table(
+            "activations",
+            &["tokens", "neurons", "median share above 0", "median excess kurtosis"],
+            vec![row],
+        );
+    }
+
+    /// Numbers and top tokens of chosen neurons.
+    pub(crate) fn tables(&mut self, report: &mut Report, chosen: &[usize]) -> Result<()> {
+        self.summary(report);
+        let (mut numbers, mut tokens) = (Vec::new(), Vec::new());
+        for &index in chosen {
+            let neuron = &self.neurons[index];
+            let cells = [neuron.mean(), neuron.active_share(), neuron.kurtosis()].map(|x| format!("{x:.4}"));
+            numbers.push(std::iter::once(index.to_string()).chain(cells).collect());
+            for Peak { value, row, document } in neuron.top().to_vec() {
+                let line = (u64::from(document) + 1).to_string();
+                tokens.push(vec![index.to_string(), format!("{value:.3}"), line, self.context(row)?]);
+            }
+        }
+        report.table("neurons", &["neuron", "mean", "share above 0", "excess kurtosis"], numbers);
+        report.table("top tokens", &["neuron", "activation", "line", "token in context"], tokens);
+        Ok(())
+    }
+
+    /// Neurons with the heaviest tails.
+    fn heaviest(&self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.neurons.len()).collect();
+        order.sort_by(|&a, &b| self.neurons[b].kurtosis().total_cmp(&self.neurons[a].kurtosis()));
+        order.truncate(count);
+        order
+    }
+
+    fn figure(&self, report: &mut Report, chosen: &[usize]) {
+        let least = 1.0 / self.reader.rows() as f64;
+        let point = |neuron: &Neuron| (neuron.active_share().max(least), neuron.kurtosis().max(LEAST));
+        let top = self.neurons.iter().fold(1.0_f64, |top, neuron| top.max(neuron.kurtosis()));
+        let (marked, others): (Vec<_>, Vec<_>) =
+            self.neurons.iter().enumerate().partition(|(index, _)| chosen.contains(index));
+        let points =
+            |neurons: Vec<(usize, &Neuron)>| Mark::Points(neurons.into_iter().map(|(_, n)| point(n)).collect());
+        let axes = (
+            Axis::log("share of tokens with an activation above 0", least * 0.8, 1.2),
+            Axis::log("excess kurtosis", LEAST * 0.8, top * 1.5),
+        );
+        let marks = [("neurons", points(others)), ("neurons in the tables", points(marked))];
+        report.figure(
+            chart(&axes.0, &axes.1, &marks, &[]),
+            "How often each neuron is active, and how heavy the tail of its activations is: a neuron that is almost \
+             always silent and answers to one thing lies at the top left, one that is always at work at the bottom \
+             right. A kurtosis below 0.1 is drawn at 0.1.",
+        );
+    }
 }
 
-/// Adds what a captured file says to a report; without a choice, the neurons with the heaviest tails.
+/// Looks at chosen neurons, or at those with the heaviest tails, and writes the page to `out`.
 ///
 /// # Errors
-/// A file that is missing, damaged or foreign, a neuron out of range.
-pub(crate) fn look_into(report: &mut Report, file: &Path, model: &Path, choice: &[usize]) -> Result<()> {
-    let mut reader = Reader::open(file)?;
-    let tokenizer = tokenizer(model, 512)?;
-    if let Some(neuron) = choice.iter().find(|&&neuron| neuron as u64 >= reader.neurons()) {
-        return Err(format!("neuron {neuron} is out of range: {} has {}", file.display(), reader.neurons()).into());
-    }
-    let neurons = read_all(&mut reader)?;
-    let mut order: Vec<usize> = (0..neurons.len()).collect();
-    order.sort_by(|&a, &b| neurons[b].kurtosis().total_cmp(&neurons[a].kurtosis()));
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(0.0)
-    };
-    let share = median(neurons.iter().map(Neuron::active_share).collect());
-    let tail = median(neurons.iter().map(Neuron::kurtosis).collect());
-    let row = vec![reader.rows().to_string(), neurons.len().to_string(), format!("{share:.4}"), format!("{tail:.2}")];
-    report.table("activations", &["tokens", "neurons", "median share above 0", "median excess kurtosis"], vec![row]);
-    let chosen: Vec<usize> = if choice.is_empty() { order.into_iter().take(10).collect() } else { choice.to_vec() };
-    let (mut numbers, mut tokens) = (Vec::new(), Vec::new());
-    for index in chosen {
-        let neuron = &neurons[index];
-        let cells = [neuron.mean, neuron.active_share(), neuron.kurtosis()].map(|x| format!("{x:.4}"));
-        numbers.push(std::iter::once(index.to_string()).chain(cells).collect());
-        for &(value, row) in &neuron.top {
-            tokens.push(vec![index.to_string(), format!("{value:.3}"), context(&mut reader, &tokenizer, row)?]);
-        }
-    }
-    report.table("neurons", &["neuron", "mean", "share above 0", "excess kurtosis"], numbers);
-    report.table("top tokens", &["neuron", "activation", "token in context"], tokens);
-    Ok(())
-}
-
-/// Looks at chosen neurons and writes the page to `out`.
-///
-/// # Errors
-/// A file that is missing, damaged or foreign, a neuron out of range.
+/// A file that is missing, damaged or foreign, a neuron out of range, a folder that cannot be made.
 pub fn look(file: &Path, model: &Path, choice: &[usize], out: &Path) -> Result<ExitCode> {
-    let mut report = Report::new("What the neurons answer to", out);
-    look_into(&mut report, file, model, choice)?;
+    let mut look = Look::open(file, model)?;
+    look.check_choice(choice)?;
+    look.read()?;
+    let chosen = if choice.is_empty() { look.heaviest(10) } else { choice.to_vec() };
+    let layer = look.reader.metadata["layer"].as_str().unwrap_or("unknown").to_owned();
+    let mut report = Report::new(&format!("What the neurons of layer {layer} answer to"), out);
+    look.figure(&mut report, &chosen);
+    look.tables(&mut report, &chosen)?;
+    finish(report, out)
+}
+
+/// Writes the page; its folder is made only now that nothing else can fail.
+pub(crate) fn finish(report: Report, out: &Path) -> Result<ExitCode> {
+    std::fs::create_dir_all(out).map_err(|e| Error::at(out, e))?;
     Ok(report.finish())
 }

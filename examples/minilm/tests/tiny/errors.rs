@@ -113,6 +113,8 @@ fn places_that_cannot_be_written() {
     fails(|f| fs::create_dir(f.join("out.safetensors")).unwrap(), &CAPTURE, "out.safetensors: is a folder");
     fails(NOTHING, &with(6, "nowhere/out.safetensors"), "nowhere/out.safetensors: ");
     fails(NOTHING, &with(6, ".."), "..: not a file name");
+    fails(NOTHING, &["geometry", ".", "--layer", "1", "--out", "text.txt"], "text.txt: ");
+    fails(|f| runs(&CAPTURE, f), &["look", "out.safetensors", ".", "--out", "text.txt"], "text.txt: ");
 }
 
 #[test]
@@ -128,6 +130,8 @@ fn bad_captured_files() {
         };
         fails(spoil, &look, "out.safetensors: ");
     }
+    let geometry = ["geometry", ".", "--layer", "0", "--out", "geo", "--activations", "out.safetensors"];
+    fails(|f| runs(&CAPTURE, f), &geometry, "out.safetensors: captured from layer 1, not 0");
 }
 
 #[test]

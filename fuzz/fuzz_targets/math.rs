@@ -7,9 +7,14 @@ use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use limpid::math::assignment::assign;
 use limpid::math::gemm::{Workspace, add_product_into, product, product_into};
+use limpid::math::merge::{Bytes, Shards};
 use limpid::math::optim::{Optimizer, OptimizerState};
+use limpid::math::pointwise::{Activation, softmax, softmax_backward};
+use limpid::math::quadrature::Rule;
 use limpid::math::random::{Skips, below, fill_normal, uniform};
+use limpid::math::reduce;
 use limpid::math::schedule::Schedule;
+use limpid::math::stats::Moments;
 use limpid::{Dims, Scalar};
 use source::Source;
 
@@ -19,12 +24,15 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn drive<T: Scalar>(source: &mut Source<'_>) {
-    match source.below(6) {
+    match source.below(9) {
         0 => assignment::<T>(source),
         1 => optimiser::<T>(source),
         2 => random::<T>(source),
         3 => schedule::<T>(source),
         4 => products::<T>(source),
+        5 => sums::<T>(source),
+        6 => pointwise::<T>(source),
+        7 => moments::<T>(source),
         _ => shapes(source),
     }
 }
@@ -102,6 +110,56 @@ fn products<T: Scalar>(source: &mut Source<'_>) {
         let close = (c - sum).abs() <= size * T::epsilon() * T::of(1e3) + T::min_positive_value() * T::of(1e3);
         assert!(!size.is_finite() || close, "({i}, {j}): {c:e} for {sum:e}");
     }
+}
+
+fn sums<T: Scalar>(source: &mut Source<'_>) {
+    let (m, n) = (source.length(), source.length());
+    let x = source.matrix::<T>(m, n);
+    assert_eq!(reduce::column_sums(&x).len(), x.ncols());
+    for (row, column) in x.rows().into_iter().zip(x.columns()) {
+        let _ = (reduce::sum(&row), reduce::sum(&column));
+        let finite = row.iter().all(|v| v.is_finite());
+        assert!(!finite || reduce::norm(&row) >= T::zero());
+        assert_eq!(reduce::dot(&row, &column).is_ok(), row.len() == column.len());
+    }
+    let rule = source.pick(&[Rule::GaussLegendre, Rule::Left, Rule::Right, Rule::Middle, Rule::Trapezoid]);
+    if let Ok(nodes) = rule.nodes::<T>(source.count()) {
+        assert!(nodes.points.iter().all(|x| *x >= T::zero() && *x <= T::one()));
+    }
+}
+
+fn pointwise<T: Scalar>(source: &mut Source<'_>) {
+    let (m, n) = (source.length(), source.length());
+    let x = source.matrix::<T>(m, n);
+    let f = source.pick(&[
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Silu,
+    ]);
+    let (y, slope) = (f.forward(&x), f.backward(&x, &x));
+    assert!(slope.is_ok() && x.iter().zip(&y).all(|(x, y)| !x.is_finite() || !y.is_nan()), "{f:?} {x:?}");
+    if let Ok(y) = softmax(&x) {
+        let _ = softmax_backward(&y, &x);
+    }
+}
+
+fn moments<T: Scalar>(source: &mut Source<'_>) {
+    let mut shards = Shards::default();
+    for _ in 0..source.below(4) {
+        let (rows, columns) = (source.length(), source.length());
+        let Ok(mut moments) = Moments::new(columns) else { return };
+        let _ = moments.update(&source.matrix::<T>(rows, columns));
+        let _ = (moments.mean(), moments.variance(), moments.sample_variance(), moments.skewness(), moments.kurtosis());
+        let _ = shards.insert(source.below(3) as u64, moments);
+    }
+    let _ = shards.total();
+    assert_eq!(Shards::<Moments>::from_bytes(&shards.to_bytes()).as_ref(), Ok(&shards));
+    let bytes: Vec<u8> = (0..source.length() * 8).map(|_| u8::try_from(source.below(256)).unwrap_or(0)).collect();
+    let _ = (Shards::<Moments>::from_bytes(&bytes), Moments::from_bytes(&bytes));
 }
 
 fn shapes(source: &mut Source<'_>) {

@@ -122,7 +122,10 @@ impl<T: Scalar> OptimizerState<T> {
     /// optimiser or a learning rate that is not finite; nothing is changed then.
     pub fn step(&mut self, parameter: &mut [T], gradient: &[T], learning_rate: f64) -> Result<()> {
         let len = self.first.len();
-        for (what, got) in [("parameter", parameter.len()), ("gradient", gradient.len())] {
+        let second = if matches!(self.optimizer, Optimizer::Sgd { .. }) { len } else { self.second.len() };
+        for (what, got) in
+            [("parameter", parameter.len()), ("gradient", gradient.len()), ("second moment of the state", second)]
+        {
             if got != len {
                 return Err(Error::Shape { what, expected: Dims::new(&[len]), got: Dims::new(&[got]) });
             }

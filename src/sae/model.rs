@@ -6,10 +6,10 @@
 //!
 //! Source: Bricken et al., "Towards Monosemanticity" (2023), with the pre-encoder bias tied to the decoder bias.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayRef2, Axis};
+use ndarray::{Array1, Array2, ArrayRef2};
 
 use crate::error::{check_finite, check_limit, check_not_empty, check_shape};
+use crate::math::gemm::{add_product_into, product};
 use crate::math::random::fill_normal;
 use crate::{Result, Scalar, Seed};
 
@@ -93,7 +93,7 @@ impl<T: Scalar> Sae<T> {
     pub fn encode(&self, x: &ArrayRef2<T>) -> Result<Array2<T>> {
         self.check_input(x)?;
         let mut features = Array2::zeros((x.nrows(), self.latents()));
-        self.encode_into(&self.centred(x), &mut features);
+        self.encode_into(&self.centred(x), &mut features)?;
         Ok(features)
     }
 
@@ -105,7 +105,7 @@ impl<T: Scalar> Sae<T> {
         self.check()?;
         check_shape("features", features, &[features.nrows(), self.latents()])?;
         check_finite("features", features)?;
-        Ok(features.dot(&self.w_dec) + &self.b_dec)
+        Ok(product(features, &self.w_dec)? + &self.b_dec)
     }
 
     /// Reconstruction `(b, d)` of `x: (b, d)`.
@@ -121,10 +121,11 @@ impl<T: Scalar> Sae<T> {
         if self.apply_b_dec_to_input { &x.view() - &self.b_dec } else { x.to_owned() }
     }
 
-    pub(super) fn encode_into(&self, centred: &ArrayRef2<T>, features: &mut Array2<T>) {
+    pub(super) fn encode_into(&self, centred: &ArrayRef2<T>, features: &mut Array2<T>) -> Result<()> {
         features.assign(&self.b_enc);
-        general_mat_mul(T::one(), centred, &self.w_enc, T::one(), features);
+        add_product_into(centred, &self.w_enc, features)?;
         features.mapv_inplace(|f| if f <= T::zero() { T::zero() } else { f });
+        Ok(())
     }
 
     pub(super) fn check_input(&self, x: &ArrayRef2<T>) -> Result<()> {
@@ -160,11 +161,6 @@ impl<T: Scalar> SaeGradient<T> {
             b_dec: Array1::zeros(sae.b_dec.raw_dim()),
         }
     }
-}
-
-/// Sums of the columns, one row after the other.
-pub(super) fn column_sums<T: Scalar>(x: &ArrayRef2<T>) -> Array1<T> {
-    x.sum_axis(Axis(0))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@
 //!
 //! Source: Bricken et al. (2023).
 
-use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayRef2, Axis};
 
-use super::model::{Sae, SaeGradient, column_sums};
+use super::model::{Sae, SaeGradient};
 use crate::error::{check_each, check_not_empty};
+use crate::math::gemm::{add_product_into, product, product_into};
+use crate::math::reduce::column_sums;
 use crate::{Result, Scalar};
 
 /// How squared reconstruction errors become one number.
@@ -75,32 +76,40 @@ pub fn relu_l1<T: Scalar>(
         reconstruction: Array2::zeros(x.raw_dim()),
         gradient: SaeGradient::zeros(sae),
     };
-    step.compute(sae, x, l1, reconstruction);
+    step.compute(sae, x, l1, reconstruction)?;
     Ok(step)
 }
 
 impl<T: Scalar> ReluL1<T> {
     /// Recomputes everything for a batch of the same size.
-    pub(super) fn compute(&mut self, sae: &Sae<T>, x: &ArrayRef2<T>, l1: T, reconstruction: ReconstructionLoss) {
+    pub(super) fn compute(
+        &mut self,
+        sae: &Sae<T>,
+        x: &ArrayRef2<T>,
+        l1: T,
+        reconstruction: ReconstructionLoss,
+    ) -> Result<()> {
         let rows = T::of(x.nrows() as f64);
         let terms = if reconstruction == ReconstructionLoss::Sum { rows } else { T::of(x.len() as f64) };
         let centred = sae.centred(x);
-        sae.encode_into(&centred, &mut self.features);
+        sae.encode_into(&centred, &mut self.features)?;
         self.reconstruction.assign(&sae.b_dec);
-        general_mat_mul(T::one(), &self.features, &sae.w_dec, T::one(), &mut self.reconstruction);
+        add_product_into(&self.features, &sae.w_dec, &mut self.reconstruction)?;
         let error = &self.reconstruction - &x.view();
         self.reconstruction_loss = error.iter().map(|&e| e * e).sum::<T>() / terms;
         self.sparsity_loss = l1 * self.features.sum() / rows;
         let by_output = error * (T::of(2.0) / terms);
         let gradient = &mut self.gradient;
-        general_mat_mul(T::one(), &self.features.t(), &by_output, T::zero(), &mut gradient.w_dec);
-        let mut by_features = by_output.dot(&sae.w_dec.t());
+        product_into(&self.features.t(), &by_output, &mut gradient.w_dec)?;
+        let mut by_features = product(&by_output, &sae.w_dec.t())?;
         by_features.zip_mut_with(&self.features, |g, &f| *g = if f > T::zero() { *g + l1 / rows } else { T::zero() });
-        general_mat_mul(T::one(), &centred.t(), &by_features, T::zero(), &mut gradient.w_enc);
+        product_into(&centred.t(), &by_features, &mut gradient.w_enc)?;
         gradient.b_enc = column_sums(&by_features);
-        gradient.b_dec = by_output.sum_axis(Axis(0));
+        gradient.b_dec = column_sums(&by_output);
         if sae.apply_b_dec_to_input {
-            gradient.b_dec -= &sae.w_enc.dot(&gradient.b_enc);
+            let shift = product(&sae.w_enc, &gradient.b_enc.view().insert_axis(Axis(1)))?;
+            gradient.b_dec -= &shift.column(0);
         }
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 
 use super::model::{Architecture, ToyModel, check_importance};
 use crate::error::{check_each, check_finite, check_limit, check_not_empty, check_shape};
+use crate::math::gemm::product;
 use crate::{Error, Result, Scalar};
 
 /// Who may choose the direction of the attack.
@@ -75,8 +76,10 @@ pub fn attack<T: Scalar>(
     let rows = T::of(x.nrows() as f64);
     let norms = x.map_axis(Axis(1), |row| row.iter().map(|&v| v * v).sum::<T>().sqrt());
     let epsilon = fraction * norms.sum() / rows;
-    let gram = model.weight.t().dot(&model.weight);
-    let clean = x.dot(&gram) + &model.bias;
+    let gram = product(&model.weight.t(), &model.weight)?;
+    let clean = product(x, &gram)? + &model.bias;
+    // row i: what the direction of feature i does to all outputs
+    let responses = product(&gram, &gram)?;
     let relu = model.architecture == Architecture::ReluOutput;
     let row_losses = |shift: &Array1<T>| -> Array1<T> {
         let loss = |(z, x): (ndarray::ArrayView1<'_, T>, ndarray::ArrayView1<'_, T>)| {
@@ -92,7 +95,7 @@ pub fn attack<T: Scalar>(
     for (i, direction) in gram.rows().into_iter().enumerate() {
         let norm = direction.iter().map(|&g| g * g).sum::<T>().sqrt();
         let scale = if norm > T::zero() { epsilon / norm } else { T::zero() };
-        let moved = gram.dot(&direction) * scale;
+        let moved = responses.row(i).to_owned() * scale;
         for (sign, shift) in [moved.clone(), -moved].iter().enumerate() {
             let losses = row_losses(shift);
             attacked_loss[[i, sign]] = losses.sum() / rows;

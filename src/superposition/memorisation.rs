@@ -16,6 +16,7 @@ use ndarray::{Array1, Array2, ArrayRef2};
 use super::geometry::polytope::polygon;
 use super::model::{Architecture, ToyModel};
 use crate::error::{check_each, check_not_empty};
+use crate::math::gemm::product;
 use crate::{Error, Result, Scalar};
 
 /// A model that stores its training points exactly.
@@ -52,7 +53,7 @@ pub fn memorise<T: Scalar>(points: &ArrayRef2<T>) -> Result<Memorisation<T>> {
     let cos = libm::cos(core::f64::consts::TAU / count as f64);
     let (radius, push) = if count <= 4 { (1.0, 0.0) } else { (libm::sqrt(1.0 / (1.0 - cos)), cos / (1.0 - cos)) };
     let hidden = polygon::<T>(count).reversed_axes().mapv(|x| x * T::of(radius));
-    let weight = hidden.t().dot(points);
+    let weight = product(&hidden.t(), points)?;
     let bias: Array1<T> = points.columns().into_iter().map(|column| -T::of(push) * column.sum()).collect();
     let model = ToyModel::new(Architecture::ReluOutput, weight, bias)?;
     Ok(Memorisation { radius: T::of(radius), hidden, model })

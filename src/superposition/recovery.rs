@@ -15,6 +15,8 @@ use ndarray::{Array1, Array2, ArrayRef2, ArrayView1, Axis};
 
 use crate::error::{check_each, check_finite, check_limit, check_not_empty, check_shape};
 use crate::math::assignment::assign;
+use crate::math::gemm::product;
+use crate::math::reduce;
 use crate::{Result, Scalar};
 
 /// How well learned directions match true ones.
@@ -62,7 +64,7 @@ pub fn match_dictionaries<T: Scalar>(
     check_each("threshold", &[threshold], "-1 <= threshold <= 1", |x| x.abs() <= T::one())?;
     check_limit("directions", truth.nrows().max(learned.nrows()), 1 << 14)?;
     let (true_norms, learned_norms) = (norms(truth), norms(learned));
-    let cosines = unit(truth, &true_norms).dot(&unit(learned, &learned_norms).t());
+    let cosines = product(&unit(truth, &true_norms), &unit(learned, &learned_norms).t())?;
     let best = cosines.map_axis(Axis(1), largest);
     let pairs = assign(&cosines)?;
     let matched: T = pairs.iter().enumerate().filter_map(|(i, j)| j.map(|j| cosines[[i, j]])).sum();
@@ -79,7 +81,7 @@ pub fn match_dictionaries<T: Scalar>(
 }
 
 fn norms<T: Scalar>(rows: &ArrayRef2<T>) -> Array1<T> {
-    rows.map_axis(Axis(1), |row| row.iter().map(|&x| x * x).sum::<T>().sqrt())
+    rows.map_axis(Axis(1), |row| reduce::norm(&row))
 }
 
 fn unit<T: Scalar>(rows: &ArrayRef2<T>, norms: &Array1<T>) -> Array2<T> {

@@ -10,7 +10,7 @@ use super::kernel::add_vector;
 use super::pack::{Operand, pack_lines};
 use crate::Scalar;
 use crate::math::par;
-use crate::math::simd::{Simd, SimdBase, Vector, dispatch, level};
+use crate::math::simd::{Simd, SimdBase, SimdFloat, Vector, dispatch, level, load_part};
 
 /// Largest number of rows that are streamed.
 pub(super) const MOST: usize = 4;
@@ -94,23 +94,16 @@ fn add_weighted<T: Scalar, S: Simd, const M: usize, const Q: usize>(
     strip: usize,
 ) {
     let live = rows[0].len();
-    let whole = live - live % T::LANES;
-    for lane in (0..whole).step_by(T::LANES) {
-        let y: [_; Q] = core::array::from_fn(|q| Vector::<T, S>::from_slice(simd, &rows[q][lane..lane + T::LANES]));
+    for lane in (0..live).step_by(T::LANES) {
+        let end = live.min(lane + T::LANES);
+        let y: [_; Q] = core::array::from_fn(|q| load_part::<T, S>(simd, &rows[q][lane..end]));
         for t in 0..M {
             let place = &mut sums[t * strip + lane..t * strip + lane + T::LANES];
             let mut sum = Vector::<T, S>::from_slice(simd, place);
             for q in 0..Q {
-                sum += y[q] * weights[q][t];
+                sum = y[q].mul_add(Vector::<T, S>::splat(simd, weights[q][t]), sum);
             }
             sum.store_slice(place);
-        }
-    }
-    for lane in whole..live {
-        for t in 0..M {
-            for q in 0..Q {
-                sums[t * strip + lane] += rows[q][lane] * weights[q][t];
-            }
         }
     }
 }
@@ -136,7 +129,7 @@ fn gather<T: Scalar, S: Simd, const M: usize>(
             for (y, weights) in panel.chunks_exact(T::LANES).zip(weights) {
                 let y = Vector::<T, S>::from_slice(simd, y);
                 for t in 0..M {
-                    sums[t] += y * weights[t];
+                    sums[t] = y.mul_add(Vector::<T, S>::splat(simd, weights[t]), sums[t]);
                 }
             }
             for (t, &sum) in sums.iter().enumerate() {

@@ -3,13 +3,15 @@
 use core::ops::Range;
 
 use crate::Scalar;
-use crate::math::simd::{Simd, SimdBase, Vector, dispatch, level, wide};
+use crate::math::simd::{
+    Registers, Simd, SimdBase, SimdFloat, Vector, dispatch, level, load_part, registers, store_part,
+};
 
 /// Rows of `A` in one panel.
-pub(super) const HEIGHT: usize = 8;
+pub(super) const HEIGHT: usize = 12;
 
 /// Vectors of columns of `B` in one panel.
-const VECTORS: usize = 1;
+const VECTORS: usize = 2;
 
 /// Columns of `B` in one panel.
 pub(super) const fn width<T: Scalar>() -> usize {
@@ -55,20 +57,35 @@ fn panels<T: Scalar, S: Simd>(
 ) {
     for (right, first) in right.chunks_exact(width::<T>() * depth).zip(columns.clone().step_by(width::<T>())) {
         for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
-            let live = width::<T>().min(columns.end - first);
-            if wide::<S>() {
-                tile::<T, S, HEIGHT, VECTORS>(simd, left, right, (0, 0), c, n, first..first + live, output);
-                continue;
+            let live = first..columns.end.min(first + width::<T>());
+            match registers::<S>() {
+                Registers::Wide => tile::<T, S, HEIGHT, VECTORS>(simd, left, right, (0, 0), c, n, live, output),
+                Registers::Some => parts::<T, S, { HEIGHT / 2 }>(simd, left, right, c, n, live, output),
+                Registers::Few => parts::<T, S, { HEIGHT / 6 }>(simd, left, right, c, n, live, output),
             }
-            // 16 narrow registers hold a part of the tile
-            for top in [0, HEIGHT / 2] {
-                for vector in 0..VECTORS {
-                    let first = first + vector * T::LANES;
-                    let end = columns.end.min(first + T::LANES).max(first);
-                    let at = (top, vector * T::LANES);
-                    tile::<T, S, { HEIGHT / 2 }, 1>(simd, left, right, at, c, n, first..end, output);
-                }
-            }
+        }
+    }
+}
+
+/// A tile in parts of `M` rows and one vector, for machines whose registers hold no more.
+#[inline(always)]
+fn parts<T: Scalar, S: Simd, const M: usize>(
+    simd: S,
+    left: &[T],
+    right: &[T],
+    c: &mut [T],
+    n: usize,
+    columns: Range<usize>,
+    output: Output,
+) {
+    for vector in 0..VECTORS {
+        let first = columns.start + vector * T::LANES;
+        let part = first..columns.end.min(first + T::LANES);
+        if part.is_empty() {
+            continue;
+        }
+        for top in (0..HEIGHT).step_by(M) {
+            tile::<T, S, M, 1>(simd, left, right, (top, vector * T::LANES), c, n, part.clone(), output);
         }
     }
 }
@@ -106,7 +123,7 @@ fn tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
         for t in 0..M {
             let x = Vector::<T, S>::splat(simd, x[t]);
             for v in 0..N {
-                sums[t][v] += x * y[v];
+                sums[t][v] = y[v].mul_add(x, sums[t][v]);
             }
         }
     }
@@ -134,11 +151,5 @@ fn tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
 /// Adds the first lanes of `sum` to `out`, which may be shorter.
 #[inline(always)]
 pub(super) fn add_vector<T: Scalar, S: Simd>(simd: S, sum: Vector<T, S>, out: &mut [T]) {
-    if out.len() == T::LANES {
-        (Vector::<T, S>::from_slice(simd, out) + sum).store_slice(out);
-        return;
-    }
-    for (out, &sum) in out.iter_mut().zip(sum.as_slice()) {
-        *out += sum;
-    }
+    store_part(load_part::<T, S>(simd, out) + sum, out);
 }

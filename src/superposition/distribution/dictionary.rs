@@ -14,11 +14,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef2, Axis};
+use ndarray::{Array1, Array2, Axis};
 
 use crate::error::{check_each, check_limit};
 use crate::math::block::BLOCK;
-use crate::math::random::{below, fill_normal, uniform};
+use crate::math::random::{Skips, Stream, below, fill_normal, uniform};
 use crate::{Result, Scalar, Seed};
 
 const PURPOSE: u64 = 0x4449_4354;
@@ -108,45 +108,94 @@ impl DictionaryData {
     pub fn sample<T: Scalar>(&self, rows: usize, seed: Seed) -> Result<DictionarySample<T>> {
         let probability = self.probability()?;
         check_limit("rows x features", rows.saturating_mul(self.features.max(self.width)), MAX_ELEMENTS)?;
-        let causes = unit_rows(self.features, CAUSES, libm::sqrt(self.correlation), seed, 1);
+        let dictionary: Array2<T> = self.dictionary(seed)?;
+        let presence = Presence::new(self, &probability, seed);
         let mut coefficients = Array2::zeros((rows, self.features));
-        for (item, mut part) in coefficients.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate() {
-            self.fill(&probability, &causes, &mut part, seed.stream(PURPOSE, item as u64 + 2));
+        let mut data = Array2::zeros((rows, self.width));
+        let blocks = coefficients.axis_chunks_iter_mut(Axis(0), BLOCK).zip(data.axis_chunks_iter_mut(Axis(0), BLOCK));
+        for (item, (mut coefficients, mut data)) in blocks.enumerate() {
+            let mut stream = seed.stream(PURPOSE, item as u64 + 2);
+            for (mut coefficients, mut x) in coefficients.rows_mut().into_iter().zip(data.rows_mut()) {
+                presence.draw(&mut stream, |i, c| {
+                    coefficients[i] = c;
+                    x.scaled_add(c, &dictionary.row(i));
+                });
+            }
         }
-        let dictionary = self.dictionary(seed)?;
-        let data = coefficients.dot(&dictionary);
         Ok(DictionarySample { dictionary, coefficients, data })
     }
+}
 
-    fn fill<T: Scalar>(
-        &self,
-        probability: &Array1<f64>,
-        causes: &Array2<f64>,
-        part: &mut ArrayRef2<T>,
-        mut stream: impl rand::Rng,
-    ) {
-        let own = libm::sqrt(1.0 - self.correlation);
-        let mut shared = vec![0.0; CAUSES];
-        let mut noise: Vec<f64> = vec![0.0; self.features];
-        for mut row in part.rows_mut() {
-            if self.correlation > 0.0 {
-                fill_normal(&mut stream, 1.0, &mut shared);
-                fill_normal(&mut stream, own, &mut noise);
-            }
-            for (i, slot) in row.iter_mut().enumerate() {
-                let level = if self.correlation > 0.0 {
-                    let cause: f64 = causes.row(i).iter().zip(&shared).map(|(f, u)| f * u).sum();
-                    0.5 * libm::erfc(-(cause + noise[i]) * core::f64::consts::FRAC_1_SQRT_2)
-                } else {
-                    uniform(&mut stream)
-                };
-                if level < probability[i] {
-                    *slot = uniform(&mut stream);
+/// Who is present in a sample.
+enum Presence<'a> {
+    /// Features of similar probability skip together, at the rate of the likeliest.
+    Independent { probability: &'a Array1<f64>, runs: Vec<Run> },
+    /// The hidden causes `F: (g, r)` of a Gaussian copula, and what they leave to each feature of its own.
+    Correlated { probability: &'a Array1<f64>, causes: Array2<f64>, own: f64 },
+}
+
+/// Features from `start` to `end` and the rate at which one of them is looked at.
+struct Run {
+    start: usize,
+    end: usize,
+    rate: f64,
+    skips: Skips,
+}
+
+impl<'a> Presence<'a> {
+    fn new(data: &DictionaryData, probability: &'a Array1<f64>, seed: Seed) -> Self {
+        if data.correlation > 0.0 {
+            let causes = unit_rows(data.features, CAUSES, libm::sqrt(data.correlation), seed, 1);
+            return Self::Correlated { probability, causes, own: libm::sqrt(1.0 - data.correlation) };
+        }
+        let mut runs = Vec::new();
+        let mut start = 0;
+        while start < probability.len() {
+            // probabilities fall, so the first of a run is its largest
+            let rate = probability[start];
+            let count = probability.iter().skip(start).take_while(|&&p| 2.0 * p >= rate).count().max(1);
+            runs.push(Run { start, end: start + count, rate, skips: Skips::new(rate) });
+            start += count;
+        }
+        Self::Independent { probability, runs }
+    }
+
+    /// Calls `on(feature, coefficient)` for every present feature of one sample.
+    fn draw<T: Scalar>(&self, stream: &mut Stream, mut on: impl FnMut(usize, T)) {
+        let mut found = false;
+        let mut present = |i: usize, stream: &mut Stream| {
+            found = true;
+            on(i, uniform(stream));
+        };
+        let probability = match self {
+            Self::Independent { probability, runs } => {
+                for run in runs {
+                    let mut i = run.start.saturating_add(run.skips.next(stream));
+                    while i < run.end {
+                        if uniform::<f64>(stream) * run.rate < probability[i] {
+                            present(i, stream);
+                        }
+                        i = i.saturating_add(1).saturating_add(run.skips.next(stream));
+                    }
                 }
+                probability
             }
-            if row.iter().all(|&c| c == T::zero()) {
-                row[below(&mut stream, self.features)] = T::one();
+            Self::Correlated { probability, causes, own } => {
+                let mut shared = [0.0; CAUSES];
+                let mut noise = vec![0.0; probability.len()];
+                fill_normal(stream, 1.0, &mut shared);
+                fill_normal(stream, *own, &mut noise);
+                for (i, (&p, cause)) in probability.iter().zip(causes.rows()).enumerate() {
+                    let level = cause.iter().zip(&shared).map(|(f, u)| f * u).sum::<f64>() + noise[i];
+                    if 0.5 * libm::erfc(-level * core::f64::consts::FRAC_1_SQRT_2) < p {
+                        present(i, stream);
+                    }
+                }
+                probability
             }
+        };
+        if !found {
+            on(below(stream, probability.len()), T::one());
         }
     }
 }

@@ -56,10 +56,36 @@ pub enum Joint {
 /// A distribution of samples `x: (n)` with sparse features.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "Unchecked<T>", bound(deserialize = "T: Scalar + serde::Deserialize<'de>"))
+)]
 pub struct FeatureDistribution<T> {
+    /// In standard layout.
     probability: Array1<T>,
     value: Value,
     joint: Joint,
+}
+
+/// What a distribution is made of, before anything was checked.
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+struct Unchecked<T> {
+    probability: Array1<T>,
+    value: Value,
+    joint: Joint,
+}
+
+impl<T: Scalar> TryFrom<Unchecked<T>> for FeatureDistribution<T> {
+    type Error = Error;
+
+    fn try_from(parts: Unchecked<T>) -> Result<Self> {
+        let Unchecked { probability, value, joint } = parts;
+        check_not_empty("probability", &probability)?;
+        check_each("probability", &probability, "0 <= p <= 1", |p| p >= T::zero() && p <= T::one())?;
+        let distribution = Self { probability: probability.iter().copied().collect(), value, joint };
+        distribution.check_sets()?;
+        Ok(distribution)
+    }
 }
 
 /// Elements that one call will allocate for at most.
@@ -92,11 +118,7 @@ impl<T: Scalar> FeatureDistribution<T> {
     /// [`Joint::ExclusivePairs`], or all zero for [`Joint::ExactlyOne`]; [`Error::Unsupported`] where sets do not divide
     /// the features or hold different probabilities.
     pub fn new(probability: Array1<T>, value: Value, joint: Joint) -> Result<Self> {
-        check_not_empty("probability", &probability)?;
-        check_each("probability", &probability, "0 <= p <= 1", |p| p >= T::zero() && p <= T::one())?;
-        let distribution = Self { probability, value, joint };
-        distribution.check_sets()?;
-        Ok(distribution)
+        Unchecked { probability, value, joint }.try_into()
     }
 
     fn check_sets(&self) -> Result<()> {

@@ -1,7 +1,10 @@
 //! Sampling of feature blocks at a cost that grows with the present features.
 //!
 //! Dense features draw one number per cell, which decides both presence and value: given `u < p`, `u/p` is uniform
-//! again. Sparse features jump from one present cell to the next by geometric skips.
+//! again. Sparse features jump from one present cell to the next by geometric skips; neighbours of similar density skip
+//! together at the rate of the densest, and each cell is then kept with its own share of that rate.
+
+use alloc::vec::Vec;
 
 use super::features::{FeatureDistribution, Joint, Value};
 use crate::Scalar;
@@ -44,17 +47,17 @@ impl<T: Scalar> FeatureDistribution<T> {
 
     fn fill_independent(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         let probability = self.probability();
-        let mut i = 0;
-        while i < probability.len() {
-            let p = probability[i];
-            let run = probability.iter().skip(i).take_while(|&&q| q == p).count();
-            let features = &mut block[i * BLOCK..(i + run) * BLOCK];
-            if p.as_f64() < SKIP_BELOW {
-                fill_sparse(stream, self.value(), p, rows, features);
+        let mut rest = probability.as_slice().unwrap_or(&[]);
+        let mut block = block;
+        while !rest.is_empty() {
+            let (run, next) = rest.split_at(similar(rest, T::of(SKIP_BELOW)));
+            let (features, after) = block.split_at_mut(run.len() * BLOCK);
+            if run[0].as_f64() < SKIP_BELOW {
+                fill_sparse(stream, self.value(), run, rows, features);
             } else {
-                fill_dense(stream, self.value(), p, rows, features);
+                fill_dense(stream, self.value(), run[0], rows, features);
             }
-            i += run;
+            (rest, block) = (next, after);
         }
     }
 
@@ -75,33 +78,27 @@ impl<T: Scalar> FeatureDistribution<T> {
     fn fill_pairs(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         for (index, pair) in block.chunks_exact_mut(2 * BLOCK).enumerate() {
             pair.fill(T::zero());
-            let p = self.probability()[2 * index].as_f64();
-            for row in 0..rows {
-                // the second feature's chance p/(1 - p) where the first is absent is a chance of p in all
-                let u = uniform::<f64>(stream);
-                let value = self.draw(stream);
-                if u < p {
-                    pair[row] = value;
-                } else if u < 2.0 * p {
-                    pair[BLOCK + row] = value;
-                }
+            // the second feature's chance p/(1 - p) where the first is absent is a chance of p in all: one of the two is
+            // there with 2p, and either is as likely
+            let skips = Skips::new(2.0 * self.probability()[2 * index].as_f64());
+            let mut row = skips.next(stream);
+            while row < rows {
+                pair[below(stream, 2) * BLOCK + row] = self.draw(stream);
+                row = row.saturating_add(1).saturating_add(skips.next(stream));
             }
         }
     }
 
     fn fill_exactly_one(&self, stream: &mut Stream, rows: usize, block: &mut [T]) {
         block.fill(T::zero());
-        let probability = self.probability();
-        let total = probability.sum();
+        let mut total = 0.0;
+        let up_to: Vec<f64> = self.probability().iter().map(|p| (total += p.as_f64(), total).1).collect();
+        // rounding may leave a sliver after the last feature
+        let last = self.probability().iter().rposition(|&p| p > T::zero()).unwrap_or(0);
         for row in 0..rows {
-            let mut left = uniform::<T>(stream) * total;
-            let chosen = probability.iter().position(|&p| {
-                left -= p;
-                left < T::zero()
-            });
-            // rounding may leave a sliver after the last feature
-            let last = probability.iter().rposition(|&p| p > T::zero()).unwrap_or(0);
-            block[chosen.unwrap_or(last) * BLOCK + row] = self.draw(stream);
+            let u = uniform::<f64>(stream) * total;
+            let chosen = up_to.partition_point(|&sum| sum <= u).min(last);
+            block[chosen * BLOCK + row] = self.draw(stream);
         }
     }
 }
@@ -116,16 +113,37 @@ fn shape<T: Scalar>(value: Value, u: T) -> T {
     }
 }
 
-/// One density for all `features: (count, BLOCK)`, by geometric skips over their cells.
-fn fill_sparse<T: Scalar>(stream: &mut Stream, value: Value, p: T, rows: usize, features: &mut [T]) {
+/// Length of the first run of densities that skip together: equal ones, or ones below `limit` within a factor of 2.
+fn similar<T: Scalar>(densities: &[T], limit: T) -> usize {
+    let (mut low, mut high) = (densities[0], densities[0]);
+    let run = densities.iter().take_while(|&&p| {
+        (low, high) = (low.min(p), high.max(p));
+        low == high || high < limit && high <= low + low
+    });
+    run.count().max(1)
+}
+
+/// Similar densities `densities: (count)` for `features: (count, BLOCK)`, by geometric skips over their cells.
+fn fill_sparse<T: Scalar>(stream: &mut Stream, value: Value, densities: &[T], rows: usize, features: &mut [T]) {
     let live = live_lanes::<T>(rows);
     features.chunks_exact_mut(BLOCK).for_each(|feature| feature[..live].fill(T::zero()));
     if rows == 0 {
         return;
     }
-    let p = p.as_f64();
+    let highest = densities.iter().copied().fold(T::zero(), T::max);
+    let p = highest.as_f64();
     let cells = features.len() / BLOCK * rows;
-    let mut place = |cell: usize, u: T| features[cell / rows * BLOCK + cell % rows] = shape(value, u);
+    let mut place = |cell: usize, u: T| {
+        let (feature, row) = (cell / rows, cell % rows);
+        let own = densities[feature];
+        let scaled = u * highest;
+        if own == highest {
+            features[feature * BLOCK + row] = shape(value, u);
+        } else if scaled < own {
+            // given that it is below the share, the number is uniform again
+            features[feature * BLOCK + row] = shape(value, scaled / own);
+        }
+    };
     if p < SHORT_SKIPS_FROM {
         let skips = Skips::new(p);
         let mut cell = skips.next(stream);
@@ -201,7 +219,7 @@ mod tests {
 
     #[test]
     fn both_paths_have_the_same_rates_and_means() {
-        let p = [0.0, 0.03, 0.079, 0.08, 0.081, 0.5, 1.0];
+        let p = [0.0, 0.03, 0.079, 0.05, 0.05, 0.04, 0.08, 0.081, 0.5, 1.0, 7e-4, 4e-4];
         let x = sample(&p, Value::Uniform, Joint::Independent);
         for (i, (&rate, &mean)) in rate(&x).iter().zip(&x.mean_axis(Axis(0)).unwrap()).enumerate() {
             assert!((rate - p[i]).abs() < tolerance(&x) && (mean - p[i] / 2.0).abs() < tolerance(&x), "{i}");

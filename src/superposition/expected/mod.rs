@@ -15,9 +15,9 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1};
 
-use super::geometry::MAX_GRAM;
 use super::model::{Architecture, Gradient, Reduction, ToyModel, check_importance};
 use crate::error::{check_each, check_limit, check_shape};
+use crate::math::gemm::product;
 use crate::{Error, Result, Scalar};
 use moments::{MAX_VARIABLES, Moments};
 use relu_output::Walk;
@@ -62,13 +62,12 @@ impl ExpectedLoss {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::OutOfRange`] for probabilities outside `[0, 1]` and importances below 0;
-    /// [`Error::TooLarge`] for more than 16,384 features; [`Error::Unsupported`] for [`Reduction::Sum`], which has no
+    /// [`Error::TooLarge`] for more than [`MAX_LINEAR_FEATURES`]; [`Error::Unsupported`] for [`Reduction::Sum`], which has no
     /// meaning without a batch.
     pub fn new<T: Scalar>(probability: &ArrayRef1<T>, importance: &ArrayRef1<T>, reduction: Reduction) -> Result<Self> {
         let n = probability.len();
         check_limit("features of an expected loss", n, MAX_LINEAR_FEATURES)?;
         check_importance(importance, n)?;
-        check_limit("features of an expected loss", n, MAX_GRAM)?;
         check_each("probability", probability, "0 <= p <= 1", |p| p >= T::zero() && p <= T::one())?;
         let scale = match reduction {
             Reduction::Mean => 1.0 / n.max(1) as f64,
@@ -111,13 +110,13 @@ impl ExpectedLoss {
         if model.architecture == Architecture::ReluOutput {
             check_limit("features of an exact ReLU-output loss", n, MAX_FEATURES)?;
         }
-        let loss = self.evaluate(model, n);
+        let loss = self.evaluate(model, n)?;
         let scale = self.settings.scale;
         let weight = model.weight.mapv(T::as_f64);
         // the Gram matrix depends on W on both sides
         let both = &self.slope + &self.slope.t();
         let gradient = Gradient {
-            weight: weight.dot(&both).mapv(|g| T::of(g * scale)),
+            weight: product(&weight, &both)?.mapv(|g| T::of(g * scale)),
             decoder: None,
             bias: self.by_bias.mapv(|g| T::of(g * scale)),
         };
@@ -141,10 +140,10 @@ impl ExpectedLoss {
             (sum + sets * n as f64, sets * 2.0 * (n - k) as f64 / (k + 1) as f64)
         });
         check_each("vertices of a truncated loss", &[vertices.0], "at most 2e9", |v: f64| v <= MAX_VERTICES)?;
-        let loss = self.evaluate(model, max_active) * self.settings.scale;
+        let loss = self.evaluate(model, max_active)? * self.settings.scale;
         Ok(Truncated {
             loss: T::of(loss),
-            remainder_bound: T::of(self.remainder(model, max_active) * self.settings.scale),
+            remainder_bound: T::of(self.remainder(model, max_active)? * self.settings.scale),
         })
     }
 
@@ -158,25 +157,25 @@ impl ExpectedLoss {
     }
 
     /// Loss summed over features; leaves the derivatives by Gram matrix and bias in the scratch.
-    fn evaluate<T: Scalar>(&mut self, model: &ToyModel<T>, max_active: usize) -> f64 {
+    fn evaluate<T: Scalar>(&mut self, model: &ToyModel<T>, max_active: usize) -> Result<f64> {
         let weight = model.weight.mapv(T::as_f64);
-        let (gram, bias) = (weight.t().dot(&weight), model.bias.mapv(T::as_f64));
+        let (gram, bias) = (product(&weight.t(), &weight)?, model.bias.mapv(T::as_f64));
         let Self { settings, slope, by_bias, present, moments } = self;
         slope.fill(0.0);
         by_bias.fill(0.0);
         present.clear();
         if model.architecture == Architecture::Linear {
             // the slope is by the Gram matrix, as below
-            return linear::linear(settings, &gram, &bias, slope, by_bias);
+            return Ok(linear::linear(settings, &gram, &bias, slope, by_bias));
         }
         let (gram, bias) = (&gram, &bias);
         let mut walk = Walk { settings, gram, bias, max_active, slope, by_bias, present, moments, loss: 0.0 };
         walk.extend(0, 1.0);
-        walk.loss
+        Ok(walk.loss)
     }
 
     /// `P(more than max_active present) · Σ_i I_i max(1, largest output)²`.
-    fn remainder<T: Scalar>(&self, model: &ToyModel<T>, max_active: usize) -> f64 {
+    fn remainder<T: Scalar>(&self, model: &ToyModel<T>, max_active: usize) -> Result<f64> {
         let p = &self.settings.probability;
         // distribution of the number of present features, cut at max_active; the rest is what falls off the end
         let mut count = alloc::vec![0.0; max_active + 1];
@@ -189,13 +188,13 @@ impl ExpectedLoss {
             }
         }
         let weight = model.weight.mapv(T::as_f64);
-        let gram = weight.t().dot(&weight);
+        let gram = product(&weight.t(), &weight)?;
         let worst =
             gram.rows().into_iter().zip(&model.bias).zip(&self.settings.importance).map(|((row, b), importance)| {
                 let output = b.as_f64() + row.iter().map(|g| g.max(0.0)).sum::<f64>();
                 importance * output.max(1.0) * output.max(1.0)
             });
-        beyond * worst.sum::<f64>()
+        Ok(beyond * worst.sum::<f64>())
     }
 }
 

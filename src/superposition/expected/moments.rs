@@ -214,6 +214,7 @@ fn convolve(powers: &mut [f64], c: f64, moment: impl Fn(f64) -> f64) {
 mod tests {
     use super::*;
     use crate::Seed;
+    use crate::math::quadrature::Rule;
     use crate::math::random::{Stream, uniform};
     use alloc::vec;
     use alloc::vec::Vec;
@@ -221,15 +222,6 @@ mod tests {
     /// The slow twin: variables one after another, each cut at the kinks of all vertices of the rest and integrated by
     /// Gauss nodes that are exact for polynomials of degree 9.
     fn naive(beta: f64, c: &[f64], f: &dyn Fn(f64, &[f64]) -> f64, u: &mut Vec<f64>) -> f64 {
-        const X: [f64; 5] =
-            [0.046_910_077_030_668, 0.230_765_344_947_158_45, 0.5, 0.769_234_655_052_841_6, 0.953_089_922_969_332];
-        const W: [f64; 5] = [
-            0.118_463_442_528_094_54,
-            0.239_314_335_249_683_23,
-            0.284_444_444_444_444_44,
-            0.239_314_335_249_683_23,
-            0.118_463_442_528_094_54,
-        ];
         let Some((&first, rest)) = c.split_first() else {
             return f(beta, u);
         };
@@ -242,9 +234,10 @@ mod tests {
             }
         }
         cuts.sort_by(f64::total_cmp);
+        let nodes = Rule::GaussLegendre.nodes::<f64>(5).unwrap();
         let mut total = 0.0;
         for pair in cuts.windows(2) {
-            for (x, w) in X.iter().zip(W) {
+            for (x, w) in nodes.points.iter().zip(&nodes.weights) {
                 u.push(pair[0] + (pair[1] - pair[0]) * x);
                 total += (pair[1] - pair[0]) * w * naive(beta + first * u[u.len() - 1], rest, f, u);
                 u.pop();

@@ -12,6 +12,7 @@ use ndarray::{Array2, ArrayRef2};
 
 use super::check_weight;
 use crate::error::check_shape;
+use crate::math::gemm::product;
 use crate::{Error, Result, Scalar};
 
 /// `w: (2, n)` turned so that the first feature with a norm above 1e-6 is on the positive first axis, and flipped so that
@@ -58,8 +59,8 @@ pub fn align<T: Scalar>(w: &ArrayRef2<T>, target: &ArrayRef2<T>) -> Result<Array
     check_weight(w)?;
     check_weight(target)?;
     check_shape("target", target, w.shape())?;
-    let rotation = polar_factor(&target.dot(&w.t()).mapv(|x| x.as_f64()))?;
-    Ok(rotation.mapv(T::of).dot(w))
+    let rotation = polar_factor(&product(target, &w.t())?.mapv(|x| x.as_f64()))?;
+    product(&rotation.mapv(T::of), w)
 }
 
 /// Orthogonal factor of a square matrix, by the scaled Newton iteration `X ← (γ X + X⁻ᵀ/γ)/2`.

@@ -20,6 +20,7 @@ pub use tegum::{Polytope, TegumFactor, tegum_factors};
 use ndarray::{Array2, ArrayRef2};
 
 use crate::error::{check_finite, check_limit, check_not_empty};
+use crate::math::gemm::product;
 use crate::{Result, Scalar};
 
 /// Largest number of features whose pairwise overlaps are held in memory at once.
@@ -35,5 +36,5 @@ fn check_weight<T: Scalar>(w: &ArrayRef2<T>) -> Result<()> {
 fn gram<T: Scalar>(w: &ArrayRef2<T>) -> Result<Array2<T>> {
     check_weight(w)?;
     check_limit("features of a Gram matrix", w.ncols(), MAX_GRAM)?;
-    Ok(w.t().dot(w))
+    product(&w.t(), w)
 }

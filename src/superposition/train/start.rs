@@ -54,7 +54,8 @@ impl<T: Scalar> Start<T> {
 
     pub(super) fn model(&self, architecture: Architecture, m: usize, n: usize, seed: Seed) -> Result<ToyModel<T>> {
         let untied = architecture == Architecture::AbsoluteValue;
-        let decoder = || self.matrix(n, m, m, seed, 1);
+        let encoder = || self.matrix((m, n), self.scale(m, n, n), seed, 0);
+        let decoder = || self.matrix((n, m), self.scale(m, n, m), seed, 1);
         match self {
             Self::Model { model, noise } => {
                 let shift = |rows, columns, item| normal(rows, columns, *noise, seed, item);
@@ -62,27 +63,31 @@ impl<T: Scalar> Start<T> {
                 let decoder = model.decoder.as_ref().map(|decoder| decoder + &shift(n, m, 1));
                 Ok(ToyModel { weight, decoder, ..model.clone() })
             }
-            _ if untied => ToyModel::untied(self.matrix(m, n, n, seed, 0), decoder(), Array1::zeros(n)),
-            _ => ToyModel::new(architecture, self.matrix(m, n, n, seed, 0), Array1::zeros(n)),
+            _ if untied => ToyModel::untied(encoder(), decoder(), Array1::zeros(n)),
+            _ => ToyModel::new(architecture, encoder(), Array1::zeros(n)),
         }
     }
 
-    fn matrix(&self, rows: usize, columns: usize, inputs: usize, seed: Seed, item: u64) -> Array2<T> {
-        let (n, m) = (rows.max(columns) as f64, rows.min(columns) as f64);
+    /// Standard deviation of the weights of a layer with `inputs` inputs, or the bound of a uniform law.
+    fn scale(&self, m: usize, n: usize, inputs: usize) -> T {
+        let [m, n, inputs] = [m, n, inputs].map(|count| count as f64);
         match self {
-            Self::NotebookXavier { instances } => {
-                normal(rows, columns, T::of(libm::sqrt(2.0 / (m * (*instances as f64 + n)))), seed, item)
-            }
-            Self::Normal(deviation) => normal(rows, columns, *deviation, seed, item),
-            Self::KaimingUniform => {
-                let (bound, mut stream) = (T::of(libm::sqrt(6.0 / inputs as f64)), seed.stream(PURPOSE, item));
-                Array2::from_shape_simple_fn((rows, columns), || {
-                    let u = uniform::<T>(&mut stream);
-                    bound * (u + u - T::one())
-                })
-            }
-            Self::Xavier | Self::Model { .. } => normal(rows, columns, T::of(libm::sqrt(2.0 / (n + m))), seed, item),
+            Self::NotebookXavier { instances } => T::of(libm::sqrt(2.0 / (m * (*instances as f64 + n)))),
+            Self::Normal(deviation) => *deviation,
+            Self::KaimingUniform => T::of(libm::sqrt(6.0 / inputs)),
+            Self::Xavier | Self::Model { .. } => T::of(libm::sqrt(2.0 / (n + m))),
         }
+    }
+
+    fn matrix(&self, shape: (usize, usize), scale: T, seed: Seed, item: u64) -> Array2<T> {
+        if !matches!(self, Self::KaimingUniform) {
+            return normal(shape.0, shape.1, scale, seed, item);
+        }
+        let mut stream = seed.stream(PURPOSE, item);
+        Array2::from_shape_simple_fn(shape, || {
+            let u = uniform::<T>(&mut stream);
+            scale * (u + u - T::one())
+        })
     }
 }
 
@@ -110,6 +115,9 @@ mod tests {
         close(&Start::NotebookXavier { instances: 10 }, (2.0_f64 / (40.0 * 100.0)).sqrt());
         close(&Start::Normal(0.5), 0.5);
         close(&Start::KaimingUniform, (6.0_f64 / 90.0).sqrt() / 3.0_f64.sqrt());
+        // more hidden dimensions than features do not swap the two
+        let start: Start<f64> = Start::NotebookXavier { instances: 3 };
+        assert!((start.scale(90, 40, 40) - (2.0_f64 / (90.0 * 43.0)).sqrt()).abs() < 1e-15);
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! Settings and results survive a trip through text, and text cannot make what the constructors refuse.
+
+use core::ops::ControlFlow;
+
+use limpid::math::optim::{Optimizer, OptimizerState};
+use limpid::superposition::{FeatureDistribution, Joint, Problem, ToyModel, Trained, Training, Value, train};
+use ndarray::{Array1, array};
+use serde::{Serialize, de::DeserializeOwned};
+
+fn again<V: Serialize + DeserializeOwned>(value: &V) -> V {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
+
+#[test]
+fn settings_and_results_come_back() {
+    let settings = Training { steps: 20, snapshot_every: 10, ..Training::default() };
+    assert_eq!(again(&settings), settings);
+    let law = FeatureDistribution::new(array![0.1, 0.1, 0.3, 0.3], Value::Symmetric, Joint::Correlated { size: 2 });
+    let law = law.unwrap();
+    assert_eq!(again(&law), law);
+    let problem = Problem::new(2, Array1::ones(4), law);
+    let trained: Trained<f64> = train(&[problem], &settings, |_| ControlFlow::Continue(())).unwrap().remove(0);
+    assert_eq!(again(&trained), trained);
+    let model: ToyModel<f64> = again(&trained.model);
+    assert_eq!(model, trained.model);
+}
+
+#[test]
+fn an_optimiser_goes_on_where_it_was() {
+    let mut state = OptimizerState::new(Optimizer::adam(), 2);
+    let mut theta = [1.0, -1.0];
+    state.step(&mut theta, &[0.5, 0.25], 0.1).unwrap();
+    let (mut other, mut copy) = (again(&state), theta);
+    state.step(&mut theta, &[0.1, -0.2], 0.1).unwrap();
+    other.step(&mut copy, &[0.1, -0.2], 0.1).unwrap();
+    assert_eq!((theta, state), (copy, other));
+}
+
+#[test]
+fn what_a_constructor_refuses_does_not_come_in_as_text() {
+    let refused = |text: &str| serde_json::from_str::<FeatureDistribution<f64>>(text).is_err();
+    let law = |data: &str, joint: &str| {
+        format!(r#"{{"probability":{{"v":1,"dim":[2],"data":{data}}},"value":"Uniform","joint":{joint}}}"#)
+    };
+    assert!(!refused(&law("[0.1,0.2]", "\"Independent\"")));
+    assert!(refused(&law("[0.1,1.2]", "\"Independent\"")));
+    assert!(refused(&law("[0.1,0.1]", r#"{"Correlated":{"size":0}}"#)));
+    let short = r#"{"optimizer":{"Adam":{"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0}},"steps":0,"first":[0.0],"second":[]}"#;
+    let mut state: OptimizerState<f64> = serde_json::from_str(short).unwrap();
+    assert!(state.step(&mut [1.0], &[1.0], 0.1).is_err());
+}

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+mod activity;
 pub mod bert;
 pub mod capture;
 pub mod config;
@@ -10,7 +11,6 @@ pub mod corpus;
 pub mod draft;
 pub mod geometry;
 pub mod look;
-mod moments;
 mod shape;
 pub mod states;
 pub mod store;

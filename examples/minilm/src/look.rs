@@ -1,20 +1,17 @@
 //! Which tokens each neuron answers to, how often, and how heavy its tail is: one pass over a captured file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokenizers::Tokenizer;
 
+use crate::activity::{Neuron, Peak, activity};
 use crate::corpus::tokenizer;
-use crate::moments::{Neuron, Peak};
 use crate::store::Reader;
 use crate::support::figure::{Axis, Mark, chart};
-use crate::support::progress::Bar;
 use crate::support::report::Report;
 use crate::{Error, Result};
 
-/// Rows in memory at once.
-const ROWS: u64 = 512;
 /// Tokens shown before and after the one that was answered to.
 const AROUND: u64 = 8;
 /// Least kurtosis that is drawn.
@@ -23,7 +20,6 @@ const LEAST: f64 = 0.1;
 /// A captured file, and what was seen in it.
 pub(crate) struct Look {
     reader: Reader,
-    path: PathBuf,
     tokenizer: Tokenizer,
     neurons: Vec<Neuron>,
 }
@@ -33,18 +29,18 @@ impl Look {
     pub(crate) fn open(file: &Path, model: &Path) -> Result<Self> {
         let reader = Reader::open(file)?;
         let tokenizer = tokenizer(model, usize::MAX)?;
-        Ok(Self { reader, path: file.to_owned(), tokenizer, neurons: Vec::new() })
+        Ok(Self { reader, tokenizer, neurons: Vec::new() })
     }
 
     /// Errs where the file does not come from this layer of a model with so many neurons.
     pub(crate) fn check_origin(&self, layer: usize, neurons: usize) -> Result<()> {
         let said = self.reader.metadata["layer"].as_str().unwrap_or("unknown");
         if said != layer.to_string() {
-            return Err(Error::at(&self.path, format!("captured from layer {said}, not {layer}")));
+            return Err(Error::at(self.reader.path(), format!("captured from layer {said}, not {layer}")));
         }
         if self.reader.neurons() != neurons as u64 {
             let says = format!("has {} neurons, the model {neurons}", self.reader.neurons());
-            return Err(Error::at(&self.path, says));
+            return Err(Error::at(self.reader.path(), says));
         }
         Ok(())
     }
@@ -54,7 +50,7 @@ impl Look {
         match choice.iter().find(|&&neuron| neuron as u64 >= neurons) {
             Some(neuron) => {
                 let says = format!("neuron {neuron} is out of range, neurons are 0 to {}", neurons - 1);
-                Err(Error::at(&self.path, says))
+                Err(Error::at(self.reader.path(), says))
             }
             None => Ok(()),
         }
@@ -62,24 +58,7 @@ impl Look {
 
     /// The pass over the file.
     pub(crate) fn read(&mut self) -> Result<()> {
-        let width = usize::try_from(self.reader.neurons()).map_err(|e| Error::at(&self.path, e))?;
-        self.neurons = vec![Neuron::default(); width];
-        let mut bar = Bar::new("look");
-        let (mut row, rows) = (0, self.reader.rows());
-        while row < rows {
-            let count = ROWS.min(rows - row);
-            let (values, documents) = (self.reader.activations(row, count)?, self.reader.column(0, row, count)?);
-            for ((row, values), document) in (row..).zip(values.chunks(width)).zip(documents) {
-                for (neuron, &value) in self.neurons.iter_mut().zip(values) {
-                    if !value.is_finite() {
-                        return Err(Error::at(&self.path, format!("row {row} holds a value that is not finite")));
-                    }
-                    neuron.add(Peak { value, row, document });
-                }
-            }
-            row += count;
-            bar.show(usize::try_from(row).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
-        }
+        self.neurons = activity(&mut self.reader)?;
         Ok(())
     }
 
@@ -90,7 +69,7 @@ impl Look {
     /// The different tokens that excite a neuron most, in one line.
     pub(crate) fn words(&mut self, neuron: usize) -> Result<String> {
         let mut words: Vec<String> = Vec::new();
-        for peak in self.neurons[neuron].top().to_vec() {
+        for peak in self.neurons[neuron].top.clone() {
             let tokens = self.reader.column(2, peak.row, 1)?;
             let word = tokens.first().map(|&token| self.word(token)).unwrap_or_default();
             if !words.contains(&word) {
@@ -105,7 +84,7 @@ impl Look {
         let from = row.saturating_sub(AROUND);
         let count = (row + AROUND + 1).min(self.reader.rows()) - from;
         let (documents, tokens) = (self.reader.column(0, from, count)?, self.reader.column(2, from, count)?);
-        let here = usize::try_from(row - from).map_err(|e| Error::at(&self.path, e))?;
+        let here = usize::try_from(row - from).map_err(|e| Error::at(self.reader.path(), e))?;
         let mut text = String::new();
         for (i, (document, &token)) in documents.iter().zip(&tokens).enumerate() {
             if documents.get(here) != Some(document) {
@@ -125,7 +104,7 @@ impl Look {
             values.sort_by(f64::total_cmp);
             values.get(values.len() / 2).copied().unwrap_or(0.0)
         };
-        let (share, tail) = (median(Neuron::active_share), median(Neuron::kurtosis));
+        let (share, tail) = (median(|neuron| neuron.share), median(|neuron| neuron.kurtosis));
         let numbers = [self.reader.rows().to_string(), self.neurons.len().to_string()];
         let row = numbers.into_iter().chain([format!("{share:.4}"), format!("{tail:.2}")]).collect();
         report.table(
@@ -141,9 +120,9 @@ impl Look {
         let (mut numbers, mut tokens) = (Vec::new(), Vec::new());
         for &index in chosen {
             let neuron = &self.neurons[index];
-            let cells = [neuron.mean(), neuron.active_share(), neuron.kurtosis()].map(|x| format!("{x:.4}"));
+            let cells = [neuron.mean, neuron.share, neuron.kurtosis].map(|x| format!("{x:.4}"));
             numbers.push(std::iter::once(index.to_string()).chain(cells).collect());
-            for Peak { value, row, document } in neuron.top().to_vec() {
+            for Peak { value, row, document } in neuron.top.clone() {
                 let line = (u64::from(document) + 1).to_string();
                 tokens.push(vec![index.to_string(), format!("{value:.3}"), line, self.context(row)?]);
             }
@@ -156,15 +135,15 @@ impl Look {
     /// Neurons with the heaviest tails.
     fn heaviest(&self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.neurons.len()).collect();
-        order.sort_by(|&a, &b| self.neurons[b].kurtosis().total_cmp(&self.neurons[a].kurtosis()));
+        order.sort_by(|&a, &b| self.neurons[b].kurtosis.total_cmp(&self.neurons[a].kurtosis));
         order.truncate(count);
         order
     }
 
     fn figure(&self, report: &mut Report, chosen: &[usize]) {
         let least = 1.0 / self.reader.rows() as f64;
-        let point = |neuron: &Neuron| (neuron.active_share().max(least), neuron.kurtosis().max(LEAST));
-        let top = self.neurons.iter().fold(1.0_f64, |top, neuron| top.max(neuron.kurtosis()));
+        let point = |neuron: &Neuron| (neuron.share.max(least), neuron.kurtosis.max(LEAST));
+        let top = self.neurons.iter().fold(1.0_f64, |top, neuron| top.max(neuron.kurtosis));
         let (marked, others): (Vec<_>, Vec<_>) =
             self.neurons.iter().enumerate().partition(|(index, _)| chosen.contains(index));
         let points =

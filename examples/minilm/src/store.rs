@@ -125,6 +125,11 @@ impl Reader {
     }
 
     #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[must_use]
     pub fn rows(&self) -> u64 {
         self.layout.rows
     }

@@ -130,6 +130,14 @@ fn bad_captured_files() {
         };
         fails(spoil, &look, "out.safetensors: ");
     }
+    let spoil = |f: &Path| {
+        runs(&CAPTURE, f);
+        let mut bytes = fs::read(f.join("out.safetensors")).unwrap();
+        let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        bytes[8 + header..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+        fs::write(f.join("out.safetensors"), bytes).unwrap();
+    };
+    fails(spoil, &look, "out.safetensors: ");
     let geometry = ["geometry", ".", "--layer", "0", "--out", "geo", "--activations", "out.safetensors"];
     fails(|f| runs(&CAPTURE, f), &geometry, "out.safetensors: captured from layer 1, not 0");
 }

@@ -37,7 +37,7 @@ impl Config {
     /// A file that is missing or not JSON, another architecture, a size that is missing or senseless.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|e| Error::at(path, e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| Error::at(path, e))?;
+        let json: Value = serde_json::from_str(&text).map_err(|e| Error::at(path, format!("not JSON: {e}")))?;
         check_architecture(&json).and_then(|()| Self::of(&json)).map_err(|says| Error::at(path, says))
     }
 

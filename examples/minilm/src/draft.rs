@@ -18,11 +18,11 @@ impl Draft {
     /// Starts a file; one that exists is replaced, at the end, only with `force`.
     ///
     /// # Errors
-    /// A file that exists, a folder, a place that cannot be written.
+    /// A file that exists, a folder or device, a place that cannot be written.
     pub fn create(path: &Path, force: bool) -> Result<Self> {
         let name = path.file_name().ok_or_else(|| Error::at(path, "not a file name"))?;
-        if path.is_dir() {
-            return Err(Error::at(path, "is a folder, not a file"));
+        if path.exists() && !path.is_file() {
+            return Err(Error::at(path, "exists and is not a regular file"));
         }
         if !force && path.symlink_metadata().is_ok() {
             return Err(Error::at(path, "exists already; --force replaces it"));

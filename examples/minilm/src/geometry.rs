@@ -7,7 +7,7 @@ use limpid::superposition::geometry::{feature_dimensionality, features_per_dimen
 
 use crate::Result;
 use crate::bert::Bert;
-use crate::look::{Look, finish};
+use crate::look::{Look, check_folder, finish};
 use crate::shape::{Shape, random_like};
 use crate::support::figure::{Axis, Mark, chart};
 use crate::support::report::Report;
@@ -22,6 +22,7 @@ const SHOWN: usize = 10;
 /// # Errors
 /// A model or file that is missing, damaged or foreign; a layer out of range; a folder that cannot be made.
 pub fn geometry(folder: &Path, layer: usize, out: &Path, activations: Option<&PathBuf>) -> Result<ExitCode> {
+    check_folder(out)?;
     let model = Bert::read(folder)?;
     let w = model.output_weights(layer)?;
     let (m, n) = w.dim();

@@ -141,8 +141,9 @@ impl Look {
     }
 
     fn figure(&self, report: &mut Report, chosen: &[usize]) {
-        let least = 1.0 / self.reader.rows() as f64;
-        let point = |neuron: &Neuron| (neuron.share.max(least), neuron.kurtosis.max(LEAST));
+        let one = 1.0 / self.reader.rows() as f64;
+        let point = |neuron: &Neuron| (neuron.share.max(one), neuron.kurtosis.max(LEAST));
+        let least = self.neurons.iter().fold(1.0_f64, |least, neuron| least.min(neuron.share.max(one)));
         let top = self.neurons.iter().fold(1.0_f64, |top, neuron| top.max(neuron.kurtosis));
         let (marked, others): (Vec<_>, Vec<_>) =
             self.neurons.iter().enumerate().partition(|(index, _)| chosen.contains(index));
@@ -167,6 +168,7 @@ impl Look {
 /// # Errors
 /// A file that is missing, damaged or foreign, a neuron out of range, a folder that cannot be made.
 pub fn look(file: &Path, model: &Path, choice: &[usize], out: &Path) -> Result<ExitCode> {
+    check_folder(out)?;
     let mut look = Look::open(file, model)?;
     look.check_choice(choice)?;
     look.read()?;
@@ -176,6 +178,11 @@ pub fn look(file: &Path, model: &Path, choice: &[usize], out: &Path) -> Result<E
     look.figure(&mut report, &chosen);
     look.tables(&mut report, &chosen)?;
     finish(report, out)
+}
+
+/// Errs early where no page can be written.
+pub(crate) fn check_folder(out: &Path) -> Result<()> {
+    if out.exists() && !out.is_dir() { Err(Error::at(out, "exists and is not a folder")) } else { Ok(()) }
 }
 
 /// Writes the page; its folder is made only now that nothing else can fail.

@@ -78,7 +78,7 @@ fn foreign_models() {
 
 #[test]
 fn damaged_models() {
-    fails(|f| fs::write(f.join("config.json"), "{").unwrap(), &CAPTURE, "config.json: EOF");
+    fails(|f| fs::write(f.join("config.json"), "{").unwrap(), &CAPTURE, "config.json: not JSON: EOF");
     fails(|f| fs::write(f.join("tokenizer.json"), "{}").unwrap(), &CAPTURE, "tokenizer.json: truncated or damaged");
     let keeps: [fn(usize) -> usize; 4] = [|n| n - 9, |n| n / 2, |_| 100, |_| 0];
     for keep in keeps {
@@ -110,11 +110,21 @@ fn bad_texts() {
 #[test]
 fn places_that_cannot_be_written() {
     fails(|f| fs::write(f.join("out.safetensors"), "").unwrap(), &CAPTURE, "out.safetensors: exists already");
-    fails(|f| fs::create_dir(f.join("out.safetensors")).unwrap(), &CAPTURE, "out.safetensors: is a folder");
+    fails(
+        |f| fs::create_dir(f.join("out.safetensors")).unwrap(),
+        &CAPTURE,
+        "out.safetensors: exists and is not a regular",
+    );
+    #[cfg(unix)]
+    fails(NOTHING, &[&with(6, "/dev/null")[..], &["--force"]].concat(), "/dev/null: exists and is not a regular");
     fails(NOTHING, &with(6, "nowhere/out.safetensors"), "nowhere/out.safetensors: ");
     fails(NOTHING, &with(6, ".."), "..: not a file name");
-    fails(NOTHING, &["geometry", ".", "--layer", "1", "--out", "text.txt"], "text.txt: ");
-    fails(|f| runs(&CAPTURE, f), &["look", "out.safetensors", ".", "--out", "text.txt"], "text.txt: ");
+    fails(NOTHING, &["geometry", ".", "--layer", "1", "--out", "text.txt"], "text.txt: exists and is not a folder");
+    fails(
+        |f| runs(&CAPTURE, f),
+        &["look", "out.safetensors", ".", "--out", "text.txt"],
+        "text.txt: exists and is not a folder",
+    );
 }
 
 #[test]

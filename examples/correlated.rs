@@ -7,7 +7,7 @@ mod support;
 use std::process::ExitCode;
 
 use limpid::superposition::geometry::{canonical_2d, interference};
-use limpid::superposition::{Joint, Trained, Value};
+use limpid::superposition::{Joint, Trained, Training, Value};
 use ndarray::{Array1, Array2};
 
 use support::training::{law, problems, settings, train, weight};
@@ -72,7 +72,7 @@ fn trained(
     what: &str,
 ) -> limpid::Result<Models> {
     let problems = problems(m, &Array1::ones(n), densities, law(Value::Uniform, joint))?;
-    let models = train(&problems, &settings(options, 5e-3), what)?;
+    let models = train(&problems, &Training { batch: 512, ..settings(options, 5e-3) }, what)?;
     Ok(densities.iter().copied().zip(models).collect())
 }
 

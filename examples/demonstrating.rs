@@ -1,27 +1,21 @@
 //! Linear models keep the most important features, ReLU models superpose them (Toy Models of Superposition,
 //! "Demonstrating Superposition"). About 20 s on two cores.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::cast_possible_truncation,
-    reason = "a program with figures"
-)]
 
 #[path = "support/mod.rs"]
 mod support;
 
 use std::process::ExitCode;
 
-use limpid::Seed;
-use limpid::math::optim::Optimizer;
-use limpid::math::schedule::Schedule;
 use limpid::superposition::expected::linear_optimum;
-use limpid::superposition::geometry::{feature_dimensionality, feature_norms, interference, superposition_per_feature};
+use limpid::superposition::geometry::{
+    feature_dimensionality, feature_norms, interference, represented_features, superposition_per_feature,
+};
 use limpid::superposition::importance::geometric;
-use limpid::superposition::{Architecture, FeatureDistribution, Problem, Reduction, Trained, Training, train};
+use limpid::superposition::{Architecture, FeatureDistribution, Problem, Trained, Training};
 use ndarray::Array1;
 
-use support::{cli::Options, figure, progress::Bar, report::Report};
+use support::training::{problems, settings, train, weight};
+use support::{cli::Options, figure, report::Report};
 
 const ABOUT: &str = "20 features in 5 dimensions, importance 0.7^i, a linear and a ReLU model at seven sparsities, and 80\n\
 features in 20 dimensions: W^T W with bias, and norm bars coloured by superposition (figures of the section\n\
@@ -51,22 +45,11 @@ fn trained(
     (restarts, steps): (usize, usize),
 ) -> limpid::Result<Vec<Trained<f32>>> {
     let importance = geometric::<f32>(n, ratio, 0)?;
-    let problem = |p: f32| Ok(Problem::new(m, importance.clone(), FeatureDistribution::uniform(n, p)?));
-    let mut problems = vec![Problem { architecture: Architecture::Linear, ..problem(1.0)? }];
-    for p in DENSITIES {
-        problems.push(problem(p)?);
-    }
-    let settings = Training {
-        steps,
-        learning_rate: 3e-3,
-        schedule: Schedule::QuarterCosine,
-        optimizer: Optimizer::adam(),
-        reduction: Reduction::FeatureSum,
-        restarts,
-        seed: Seed(options.seed),
-        ..Training::default()
-    };
-    train(&problems, &settings, Bar::new(&format!("training {n} in {m}")).callback())
+    let linear = Problem::new(m, importance.clone(), FeatureDistribution::uniform(n, 1.0)?);
+    let mut all = vec![Problem { architecture: Architecture::Linear, ..linear }];
+    all.extend(problems(m, &importance, &DENSITIES, FeatureDistribution::uniform)?);
+    let settings = Training { restarts, steps, ..settings(options, 3e-3) };
+    train(&all, &settings, &format!("training {n} in {m}"))
 }
 
 fn title(index: usize) -> String {
@@ -76,11 +59,11 @@ fn title(index: usize) -> String {
 fn show(report: &mut Report, models: &[Trained<f32>], what: &str) -> limpid::Result<()> {
     let (mut maps, mut bars, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for (index, trained) in models.iter().enumerate() {
-        let w = trained.model.weight.mapv(f64::from);
+        let w = weight(trained);
         let gram = interference(&w)?.gram;
         maps.push((title(index), gram, Some(trained.model.bias.mapv(f64::from))));
         let norms = feature_norms(&w)?;
-        let kept = norms.iter().filter(|&&norm| norm > 0.5).count();
+        let kept = represented_features(&w, 0.5)?;
         let dimensions = feature_dimensionality(&w)?.sum();
         bars.push((title(index), norms, superposition_per_feature(&w, 1e-5)?));
         let loss = format!("{:.3e}", trained.evaluation.loss);
@@ -96,20 +79,18 @@ fn show(report: &mut Report, models: &[Trained<f32>], what: &str) -> limpid::Res
 fn check(report: &mut Report, models: &[Trained<f32>]) -> limpid::Result<()> {
     let importance: Array1<f64> = geometric(20, 0.7, 0)?;
     let excess = 100.0 * (models[0].evaluation.loss / linear_optimum(5, 1.0, &importance)? - 1.0);
-    report.check("linear: loss above the closed-form optimum, %", excess, "at most 1", excess <= 1.0);
+    report.at_most("linear: loss above the closed-form optimum, %", excess, 1.0);
     let gram = interference(&models[0].model.weight)?.gram;
     let ideal = |(i, j): (usize, usize)| f32::from(u8::from(i == j && i < 5));
     let off = gram.indexed_iter().map(|(at, &g)| f64::from((g - ideal(at)).abs())).fold(0.0, f64::max);
-    report.check("linear: largest distance of W^T W from top-5 identity", off, "at most 0.03", off <= 0.03);
-    let losses = [(1, 0.0464), (2, 0.0335), (3, 0.00764), (4, 0.00136)];
-    for (index, published) in losses {
+    report.at_most("linear: largest distance of W^T W from the identity of the top 5", off, 0.03);
+    for (index, published) in [(1, 0.0464), (2, 0.0335), (3, 0.00764), (4, 0.00136)] {
         let ratio = models[index].evaluation.loss / published;
-        report.check(&format!("{}: loss beside the reference", title(index)), ratio, "at most 1.04", ratio <= 1.04);
+        report.at_most(&format!("{}: loss / that of the reference", title(index)), ratio, 1.04);
     }
-    for (index, expected) in [(1, 5), (2, 7), (3, 9), (4, 11)] {
-        let kept = feature_norms(&models[index].model.weight)?.iter().filter(|&&norm| norm > 0.5).count();
-        let near = kept.abs_diff(expected) <= usize::from(index > 1);
-        report.check(&format!("{}: features kept", title(index)), kept as f64, &format!("about {expected}"), near);
+    for (index, kept) in [(1, 5.0..=5.0), (2, 6.0..=8.0), (3, 8.0..=10.0), (4, 10.0..=12.0)] {
+        let got = represented_features(&models[index].model.weight, 0.5)?;
+        report.within(&format!("{}: features kept", title(index)), got as f64, &kept);
     }
     Ok(())
 }

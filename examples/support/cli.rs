@@ -22,7 +22,7 @@ impl Options {
         match options.parse() {
             Ok(false) => options,
             Ok(true) => {
-                println!("{name}: {about}\n\n{}", options.help());
+                println!("{name}: {about}\n\n{}", options.help(name));
                 exit(0);
             }
             Err(error) => {
@@ -33,29 +33,36 @@ impl Options {
     }
 
     fn parse(&mut self) -> Result<bool, lexopt::Error> {
-        let (mut parser, mut set) = (lexopt::Parser::from_env(), (false, false));
+        let (mut parser, mut own_steps) = (lexopt::Parser::from_env(), false);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("help") | Short('h') => return Ok(true),
                 Long("quick") => self.quick = true,
                 Long("seed") => self.seed = parser.value()?.parse()?,
-                Long("restarts") => (self.restarts, set.0) = (parser.value()?.parse()?, true),
-                Long("steps") => (self.steps, set.1) = (parser.value()?.parse()?, true),
+                Long("restarts") => self.restarts = parser.value()?.parse()?,
+                Long("steps") => (self.steps, own_steps) = (parser.value()?.parse()?, true),
                 Long("out") => self.out = parser.value()?.into(),
                 other => return Err(other.unexpected()),
             }
         }
-        if self.quick && !set.1 {
+        if self.steps == 0 || self.restarts == 0 {
+            return Err("--steps and --restarts must be at least 1".into());
+        }
+        if self.quick && !own_steps {
             self.steps = self.steps.div_ceil(2);
         }
         Ok(false)
     }
 
-    fn help(&self) -> String {
+    fn help(&self, name: &str) -> String {
         format!(
-            "  --quick        fewer steps: at most 20 s on two cores\n  --seed N       seed of starts and samples [{}]\n  \
-             --restarts N   random starts per model, of which the best is kept [{}]\n  --steps N      training steps [{}]\n  \
-             --out DIR      where figures, tables and index.html go [{}]\n  --help         this text",
+            "usage: cargo run --release --example {name} -- [OPTIONS]\n\n  \
+             --quick        half of the steps, and less of what takes long: at most 20 s on two cores\n  \
+             --seed N       seed of starts and samples [{}]\n  \
+             --restarts N   random starts per model, of which the best is kept [{}]\n  \
+             --steps N      training steps [{}]\n  \
+             --out DIR      where figures, tables and index.html go [{}]\n  \
+             --help         this text\n\nExit code: 0 all checks hold, 1 one is missed, 2 an error.",
             self.seed,
             self.restarts,
             self.steps,

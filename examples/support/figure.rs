@@ -1,6 +1,6 @@
 //! The figures of the superposition papers: feature vectors, heat maps, bars, curves and points on axes.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, array};
 
 use super::colour::{coolwarm, series, viridis};
 use super::svg::{Anchor, Svg};
@@ -33,80 +33,78 @@ pub fn vectors(panels: &[(String, Array2<f64>)], importance: &Array1<f64>, colum
         svg.frame((x, y), (SIZE, SIZE));
         svg.line(place(-REACH, 0.0), place(REACH, 0.0), "#e3e3e3", 0.8);
         svg.line(place(0.0, -REACH), place(0.0, REACH), "#e3e3e3", 0.8);
+        let (line, dot) = if w.ncols() > 50 { (0.7, 1.8) } else { (2.2, 4.0) };
         for (feature, &importance) in w.columns().into_iter().zip(importance) {
             // the most important feature is dark, as in the paper
             let t = if high > low { (high - importance) / (high - low) * 0.85 } else { 0.25 };
             let colour = viridis(t);
-            svg.line(place(0.0, 0.0), place(feature[0], feature[1]), &colour, 2.2);
-            svg.circle(place(feature[0], feature[1]), 4.0, &colour, 1.0);
+            svg.line(place(0.0, 0.0), place(feature[0], feature[1]), &colour, line);
+            svg.circle(place(feature[0], feature[1]), dot, &colour, 1.0);
         }
     })
+}
+
+/// `(3, n)` seen at an angle: the third axis points towards the viewer, down to the left.
+pub fn oblique(w: &Array2<f64>) -> Array2<f64> {
+    array![[1.0, 0.0, -0.5], [0.0, 1.0, -0.35]].dot(w)
+}
+
+/// `w` scaled so that its largest entry comes close to the edge of a panel of [`vectors`].
+pub fn scaled(w: &Array2<f64>) -> Array2<f64> {
+    w * (1.4 / w.iter().fold(1e-9, |most: f64, x| most.max(x.abs())))
 }
 
 /// Title, matrix and bias of a heat map.
 pub type HeatMap = (String, Array2<f64>, Option<Array1<f64>>);
 
-/// `(n, n)` matrices from -1 (blue) to 1 (red), with a bias column beside each; one panel per `(title, matrix, bias)`.
+/// Matrices from -1 (blue) to 1 (red), with a bias column beside each; one panel per `(title, matrix, bias)`.
 pub fn heat_maps(panels: &[HeatMap], columns: usize) -> String {
     const SIZE: f64 = 170.0;
     grid(panels.len(), columns, (SIZE + 24.0, SIZE), |svg, index, (x, y)| {
         let (title, matrix, bias) = &panels[index];
-        let (rows, cells) = matrix.dim();
-        let (high, wide) = (SIZE / rows as f64, SIZE / cells as f64);
-        svg.text((x + SIZE / 2.0, y - 6.0), 12.0, Anchor::Middle, title);
-        for ((i, j), &value) in matrix.indexed_iter() {
-            let corner = (x + j as f64 * wide, y + i as f64 * high);
-            svg.rectangle(corner, (wide + 0.3, high + 0.3), &coolwarm(value));
-        }
-        svg.frame((x, y), (SIZE, SIZE));
+        // cells of whole pixels are equally large
+        let whole = |count: usize| (SIZE / count as f64).floor().max(1.0) * count as f64;
+        let size = (whole(matrix.ncols()), whole(matrix.nrows()));
+        svg.text((x + size.0 / 2.0, y - 6.0), 12.0, Anchor::Middle, title);
+        svg.cells((x, y), size, matrix.dim(), |i, j| coolwarm(matrix[[i, j]]));
+        svg.frame((x, y), size);
         if let Some(bias) = bias {
-            for (i, &value) in bias.iter().enumerate() {
-                svg.rectangle((x + SIZE + 6.0, y + i as f64 * high), (10.0, high + 0.3), &coolwarm(value));
-            }
-            svg.frame((x + SIZE + 6.0, y), (10.0, SIZE));
+            let (corner, size) = ((x + size.0 + 6.0, y), (10.0, size.1));
+            svg.cells(corner, size, (bias.len(), 1), |i, _| coolwarm(bias[i]));
+            svg.frame(corner, size);
         }
     })
 }
 
 /// Feature norms as bars, coloured from dark (alone) to light (superposed); one panel per `(title, norms, scores)`.
 pub fn norm_bars(panels: &[(String, Array1<f64>, Array1<f64>)], columns: usize) -> String {
-    const SIZE: (f64, f64) = (130.0, 170.0);
-    grid(panels.len(), columns, SIZE, |svg, index, (x, y)| {
+    let most = panels.iter().map(|(_, norms, _)| norms.len()).max().unwrap_or(0);
+    let size = (100.0, 170.0_f64.max(3.0 * most as f64));
+    grid(panels.len(), columns, size, |svg, index, (x, y)| {
         let (title, norms, scores) = &panels[index];
-        svg.text((x + SIZE.0 / 2.0, y - 6.0), 12.0, Anchor::Middle, title);
-        let high = SIZE.1 / norms.len() as f64;
+        svg.text((x + size.0 / 2.0, y - 6.0), 11.0, Anchor::Middle, title);
+        let high = size.1 / norms.len() as f64;
         for (i, (&norm, &score)) in norms.iter().zip(scores).enumerate() {
-            let long = (norm / 1.4).min(1.0) * SIZE.0;
-            svg.rectangle((x, y + i as f64 * high), (long, (high - 0.6).max(0.4)), &viridis(score.min(1.0) * 0.95));
+            let long = (norm / 1.4).min(1.0) * size.0;
+            svg.rectangle((x, y + i as f64 * high), (long, high * 0.88), &viridis(score.min(1.0) * 0.95));
         }
-        svg.frame((x, y), SIZE);
+        svg.frame((x, y), size);
     })
 }
 
-/// Cells coloured by class, with a legend; one panel per `(title, classes)`, the first row at the bottom.
-pub fn class_maps(panels: &[(String, Array2<usize>)], classes: &[&str], axes: (&str, &str)) -> String {
-    const SIZE: f64 = 230.0;
-    let width = panels.len() as f64 * (SIZE + 60.0) + 30.0;
-    let mut svg = Svg::new(width, SIZE + 110.0);
+/// Square maps of cells coloured by class, with a legend; one panel per title and classes, row by row from the bottom.
+pub fn class_maps(panels: &[(&str, Vec<usize>)], classes: &[&str], x: &Axis, y: &Axis) -> String {
+    const SIZE: f64 = 240.0;
+    const STEP: f64 = SIZE + 64.0;
+    let mut svg = Svg::new(panels.len() as f64 * STEP + 14.0, SIZE + 116.0);
     for (index, (title, map)) in panels.iter().enumerate() {
-        let (x, y) = (40.0 + index as f64 * (SIZE + 60.0), 34.0);
-        let (rows, cells) = map.dim();
-        let (high, wide) = (SIZE / rows as f64, SIZE / cells as f64);
-        svg.text((x + SIZE / 2.0, y - 8.0), 13.0, Anchor::Middle, title);
-        for ((i, j), &class) in map.indexed_iter() {
-            let corner = (x + j as f64 * wide, y + SIZE - (i + 1) as f64 * high);
-            svg.rectangle(corner, (wide + 0.3, high + 0.3), series(class));
-        }
-        svg.frame((x, y), (SIZE, SIZE));
-        svg.text((x + SIZE / 2.0, y + SIZE + 18.0), 12.0, Anchor::Middle, axes.0);
-        svg.upright_text((x - 10.0, y + SIZE / 2.0), 12.0, axes.1);
+        let plot = Plot { corner: (58.0 + index as f64 * STEP, 34.0), size: (SIZE, SIZE), x, y };
+        let side = map.len().isqrt();
+        svg.text((plot.corner.0 + SIZE / 2.0, plot.corner.1 - 8.0), 13.0, Anchor::Middle, title);
+        svg.cells(plot.corner, plot.size, (side, side), |i, j| series(map[(side - 1 - i) * side + j]).to_owned());
+        plot.scales(&mut svg);
     }
-    let mut x = 40.0;
-    for (class, name) in classes.iter().enumerate() {
-        svg.rectangle((x, SIZE + 72.0), (14.0, 14.0), series(class));
-        svg.text((x + 20.0, SIZE + 84.0), 12.0, Anchor::Start, name);
-        x += 46.0 + 7.0 * name.len() as f64;
-    }
+    legend(&mut svg, (58.0, SIZE + 90.0), classes);
     svg.finish()
 }
 
@@ -127,14 +125,24 @@ impl Axis {
         Self { name: name.to_owned(), low, high, log: true }
     }
 
-    /// Position of `value` between 0 and 1.
+    /// An axis that fits `values`: logarithmic where they are positive and span decades.
+    pub fn fitted(name: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        let (low, high) = values.into_iter().fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(x), h.max(x)));
+        if low > 0.0 && high / low > 30.0 {
+            return Self::log(name, low / 1.3, high * 1.3);
+        }
+        let room = (0.05 * (high - low)).max(1e-3 * high.abs() + 1e-9);
+        Self::linear(name, low - room, high + room)
+    }
+
+    /// Position of `value` between 0 and 1; what lies outside goes to the edge.
     pub fn place(&self, value: f64) -> f64 {
         let t = if self.log {
             (value / self.low).ln() / (self.high / self.low).ln()
         } else {
             (value - self.low) / (self.high - self.low)
         };
-        t.clamp(-0.02, 1.02)
+        t.clamp(0.0, 1.0)
     }
 
     /// Round numbers within the axis.
@@ -160,53 +168,104 @@ pub enum Mark {
     Points(Vec<(f64, f64)>),
 }
 
+/// Two axes and the rectangle between them.
+struct Plot<'a> {
+    corner: (f64, f64),
+    size: (f64, f64),
+    x: &'a Axis,
+    y: &'a Axis,
+}
+
+impl Plot<'_> {
+    fn place(&self, (a, b): (f64, f64)) -> (f64, f64) {
+        let ((left, top), (wide, high)) = (self.corner, self.size);
+        (left + wide * self.x.place(a), top + high * (1.0 - self.y.place(b)))
+    }
+
+    /// Lines behind the data.
+    fn grid_lines(&self, svg: &mut Svg) {
+        let ((left, top), (wide, high)) = (self.corner, self.size);
+        for at in self.x.ticks().into_iter().map(|tick| self.place((tick, self.y.low)).0) {
+            svg.line((at, top), (at, top + high), "#eee", 0.8);
+        }
+        for at in self.y.ticks().into_iter().map(|tick| self.place((self.x.low, tick)).1) {
+            svg.line((left, at), (left + wide, at), "#eee", 0.8);
+        }
+    }
+
+    /// Frame, ticks with their numbers, and names.
+    fn scales(&self, svg: &mut Svg) {
+        let ((left, top), (wide, high)) = (self.corner, self.size);
+        svg.frame(self.corner, self.size);
+        for tick in self.x.ticks() {
+            let (at, _) = self.place((tick, self.y.low));
+            svg.line((at, top + high), (at, top + high + 4.0), "#999", 0.7);
+            svg.text((at, top + high + 16.0), 11.0, Anchor::Middle, &label(tick));
+        }
+        for tick in self.y.ticks() {
+            let (_, at) = self.place((self.x.low, tick));
+            svg.line((left - 4.0, at), (left, at), "#999", 0.7);
+            svg.text((left - 7.0, at + 4.0), 11.0, Anchor::End, &label(tick));
+        }
+        svg.text((left + wide / 2.0, top + high + 34.0), 12.0, Anchor::Middle, &self.x.name);
+        svg.upright_text((left - 42.0, top + high / 2.0), 12.0, &self.y.name);
+    }
+
+    /// Named horizontal lines, the highest first.
+    fn levels(&self, svg: &mut Svg, levels: &[(&str, f64)]) {
+        let (left, right) = (self.corner.0, self.corner.0 + self.size.0);
+        let mut free = self.corner.1 - 11.0;
+        for (name, level) in levels {
+            let (_, at) = self.place((self.x.low, *level));
+            svg.line((left, at), (right, at), "#aaa", 0.9);
+            // names of close levels move apart
+            free = (free + 11.0).max(at + 4.0);
+            svg.text((right + 5.0, free), 10.0, Anchor::Start, name);
+        }
+    }
+}
+
+/// Names of the series from the first on; an empty name takes no room.
+fn legend(svg: &mut Svg, (x, y): (f64, f64), names: &[&str]) {
+    let mut at = x;
+    for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        svg.rectangle((at, y), (14.0, 10.0), series(index));
+        svg.text((at + 20.0, y + 9.0), 12.0, Anchor::Start, name);
+        at += 44.0 + 6.6 * name.len() as f64;
+    }
+}
+
 /// Curves and points on two axes, with named horizontal lines (the highest first) and a legend below.
 pub fn chart(x: &Axis, y: &Axis, marks: &[(&str, Mark)], levels: &[(&str, f64)]) -> String {
-    const LEFT: f64 = 64.0;
-    const TOP: f64 = 18.0;
-    const WIDE: f64 = 560.0;
-    const HIGH: f64 = 320.0;
-    let mut svg = Svg::new(LEFT + WIDE + 110.0, TOP + HIGH + 84.0);
-    let place = |(a, b): (f64, f64)| (LEFT + WIDE * x.place(a), TOP + HIGH * (1.0 - y.place(b)));
-    for tick in x.ticks() {
-        let (at, _) = place((tick, y.low));
-        svg.line((at, TOP), (at, TOP + HIGH), "#eee", 0.8);
-        svg.text((at, TOP + HIGH + 16.0), 11.0, Anchor::Middle, &label(tick));
-    }
-    for tick in y.ticks() {
-        let (_, at) = place((x.low, tick));
-        svg.line((LEFT, at), (LEFT + WIDE, at), "#eee", 0.8);
-        svg.text((LEFT - 6.0, at + 4.0), 11.0, Anchor::End, &label(tick));
-    }
-    let mut free = TOP - 11.0;
-    for (name, level) in levels {
-        let (_, at) = place((x.low, *level));
-        svg.line((LEFT, at), (LEFT + WIDE, at), "#aaa", 0.9);
-        // names of close levels move apart; levels come from the top down
-        free = (free + 11.0).max(at + 4.0);
-        svg.text((LEFT + WIDE + 5.0, free), 10.0, Anchor::Start, name);
-    }
+    let plot = Plot { corner: (64.0, 18.0), size: (560.0, 320.0), x, y };
+    let names: Vec<&str> = marks.iter().map(|(name, _)| *name).collect();
+    let bottom = if names.iter().all(|name| name.is_empty()) { 384.0 } else { 414.0 };
+    let mut svg = Svg::new(734.0, bottom);
+    plot.grid_lines(&mut svg);
+    plot.levels(&mut svg, levels);
     for (index, (_, mark)) in marks.iter().enumerate() {
         match mark {
             Mark::Line(points) => {
-                let points: Vec<_> = points.iter().map(|&point| place(point)).collect();
+                let points: Vec<_> = points.iter().map(|&point| plot.place(point)).collect();
                 svg.path(&points, series(index), 2.0);
             }
             Mark::Points(points) => {
-                points.iter().for_each(|&point| svg.circle(place(point), 2.4, series(index), 0.55));
+                points.iter().for_each(|&point| svg.circle(plot.place(point), 2.4, series(index), 0.55));
             }
         }
     }
-    svg.frame((LEFT, TOP), (WIDE, HIGH));
-    svg.text((LEFT + WIDE / 2.0, TOP + HIGH + 36.0), 13.0, Anchor::Middle, &x.name);
-    svg.upright_text((16.0, TOP + HIGH / 2.0), 13.0, &y.name);
-    let mut at = LEFT;
-    for (index, (name, _)) in marks.iter().enumerate().filter(|(_, (name, _))| !name.is_empty()) {
-        svg.rectangle((at, TOP + HIGH + 56.0), (14.0, 6.0), series(index));
-        svg.text((at + 20.0, TOP + HIGH + 63.0), 12.0, Anchor::Start, name);
-        at += 44.0 + 6.6 * name.len() as f64;
-    }
+    plot.scales(&mut svg);
+    legend(&mut svg, (64.0, 390.0), &names);
     svg.finish()
+}
+
+/// Points of a curve.
+pub type Curve = Vec<(f64, f64)>;
+
+/// A [`chart`] of named curves.
+pub fn curves(x: &Axis, y: &Axis, curves: Vec<(&str, Curve)>, levels: &[(&str, f64)]) -> String {
+    let marks: Vec<_> = curves.into_iter().map(|(name, points)| (name, Mark::Line(points))).collect();
+    chart(x, y, &marks, levels)
 }
 
 /// A number as short as it may be.
@@ -218,26 +277,38 @@ fn label(x: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Neurons (the rows of `w`) sorted by the feature with their largest weight.
+pub fn order(w: &Array2<f64>) -> Vec<usize> {
+    let size = |k: usize, i: usize| w[[k, i]].abs();
+    let largest = |k: usize| (0..w.ncols()).fold(0, |best, i| if size(k, i) > size(k, best) { i } else { best });
+    let mut order: Vec<usize> = (0..w.nrows()).collect();
+    order.sort_by_key(|&k| largest(k));
+    order
+}
+
 /// One stacked bar per neuron, one colour per feature; one panel per `(title, (m, n))`.
 pub fn stacked_bars(panels: &[(String, Array2<f64>)], columns: usize) -> String {
-    const SIZE: (f64, f64) = (190.0, 150.0);
+    const SIZE: (f64, f64) = (200.0, 150.0);
     grid(panels.len(), columns, SIZE, |svg, index, (x, y)| {
         let (title, w) = &panels[index];
         let (neurons, features) = w.dim();
         let tallest = w.rows().into_iter().map(|row| row.iter().map(|v| v.abs()).sum()).fold(1e-9, f64::max);
         let wide = SIZE.0 / neurons as f64;
         svg.text((x + SIZE.0 / 2.0, y - 6.0), 12.0, Anchor::Middle, title);
-        for (neuron, row) in w.rows().into_iter().enumerate() {
-            let mut top = y + SIZE.1;
-            for (feature, &weight) in row.iter().enumerate() {
-                let high = weight.abs() / tallest * SIZE.1;
-                top -= high;
-                if high > 0.3 {
-                    let colour = viridis(feature as f64 / features.max(2) as f64);
-                    svg.rectangle((x + neuron as f64 * wide, top), (wide * 0.85, high), &colour);
+        svg.crisp(|svg| {
+            for (neuron, row) in w.rows().into_iter().enumerate() {
+                let (mut top, mut drawn) = (y + SIZE.1, y + SIZE.1);
+                for (feature, &weight) in row.iter().enumerate() {
+                    top -= weight.abs() / tallest * SIZE.1;
+                    // what is too thin to see goes into the next piece
+                    if drawn - top > 0.3 {
+                        let colour = viridis(feature as f64 / features.max(2) as f64);
+                        svg.rectangle((x + neuron as f64 * wide, top), (wide * 0.85, drawn - top), &colour);
+                        drawn = top;
+                    }
                 }
             }
-        }
+        });
         svg.frame((x, y), SIZE);
     })
 }

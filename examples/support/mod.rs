@@ -1,14 +1,23 @@
-//! What the figure examples share: command line, progress, figures, tables, checks and the page that shows them.
+//! What the figure examples share: command line, training, progress, figures, tables, checks and the page that shows them.
 #![expect(unreachable_pub, reason = "an example has no crate to reach from")]
 #![allow(dead_code, reason = "each example uses a part")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "programs with figures"
+)]
 #![allow(clippy::allow_attributes, reason = "an expectation would fail in the example that uses everything")]
 
 pub mod cli;
 pub mod colour;
 pub mod figure;
+pub mod history;
 pub mod progress;
 pub mod report;
 pub mod svg;
+pub mod theory;
+pub mod training;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! What an example leaves behind: figures, CSV, one page, a table on the terminal, and its verdict.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
@@ -12,8 +13,18 @@ pub struct Report {
     title: String,
     out: PathBuf,
     figures: Vec<(String, String)>,
-    tables: Vec<(String, Vec<String>, Vec<Vec<String>>)>,
-    checks: Vec<(String, String, String, bool)>,
+    tables: Vec<Table>,
+    checks: Vec<Check>,
+}
+
+/// Name, head and rows.
+type Table = (String, Vec<String>, Vec<Vec<String>>);
+
+struct Check {
+    what: String,
+    got: String,
+    bar: String,
+    holds: bool,
 }
 
 impl Report {
@@ -32,20 +43,47 @@ impl Report {
         self.tables.push((name.to_owned(), head.iter().map(|&cell| cell.to_owned()).collect(), rows));
     }
 
-    /// Adds a check: what, the number that came, the bar in words, and whether it holds.
-    pub fn check(&mut self, what: &str, got: f64, bar: &str, holds: bool) {
-        self.checks.push((what.to_owned(), format!("{got:.5}"), bar.to_owned(), holds));
+    /// Adds a check that a number is at most `bar`; NaN misses it.
+    pub fn at_most(&mut self, what: &str, got: f64, bar: f64) {
+        self.check(what, number(got), format!("at most {bar}"), got <= bar);
+    }
+
+    /// Adds a check that a number is at least `bar`; NaN misses it.
+    pub fn at_least(&mut self, what: &str, got: f64, bar: f64) {
+        self.check(what, number(got), format!("at least {bar}"), got >= bar);
+    }
+
+    /// Adds a check that a number lies in `bar`; NaN misses it.
+    pub fn within(&mut self, what: &str, got: f64, bar: &RangeInclusive<f64>) {
+        let words = format!("{} to {}", bar.start(), bar.end());
+        self.check(what, number(got), words, bar.contains(&got));
+    }
+
+    /// Adds a check that a count is exactly `bar`.
+    pub fn exactly(&mut self, what: &str, got: usize, bar: usize) {
+        self.check(what, got.to_string(), bar.to_string(), got == bar);
+    }
+
+    /// Adds a check that a statement is true.
+    pub fn claim(&mut self, what: &str, holds: bool) {
+        self.check(what, if holds { "yes" } else { "no" }.to_owned(), "yes".to_owned(), holds);
+    }
+
+    fn check(&mut self, what: &str, got: String, bar: String, holds: bool) {
+        self.checks.push(Check { what: what.to_owned(), got, bar, holds });
     }
 
     /// Writes everything, prints tables and verdict; the exit code says whether all checks hold.
     pub fn finish(mut self) -> ExitCode {
-        let cells = |check: &(String, String, String, bool)| {
-            let verdict = if check.3 { "holds" } else { "MISSED" };
-            vec![check.0.clone(), check.1.clone(), check.2.clone(), verdict.to_owned()]
+        let cells = |check: &Check| {
+            let verdict = if check.holds { "holds" } else { "MISSED" };
+            vec![check.what.clone(), check.got.clone(), check.bar.clone(), verdict.to_owned()]
         };
         let rows: Vec<_> = self.checks.iter().map(cells).collect();
-        let missed = self.checks.iter().filter(|check| !check.3).count();
-        self.table("checks", &["check", "got", "bar", "verdict"], rows);
+        let missed = self.checks.iter().filter(|check| !check.holds).count();
+        if !rows.is_empty() {
+            self.table("checks", &["check", "got", "bar", "verdict"], rows);
+        }
         for (name, head, rows) in &self.tables {
             print!("\n{name}\n{}", aligned(head, rows));
         }
@@ -54,11 +92,15 @@ impl Report {
             return ExitCode::from(2);
         }
         println!("\nfigures: {}", self.out.join("index.html").display());
-        if missed == 0 {
-            return ExitCode::SUCCESS;
+        let all = self.checks.len();
+        if missed > 0 {
+            eprintln!("{missed} of {all} checks missed");
+            return ExitCode::FAILURE;
         }
-        eprintln!("{missed} of {} checks missed", self.checks.len());
-        ExitCode::FAILURE
+        if all > 0 {
+            println!("all {all} checks hold");
+        }
+        ExitCode::SUCCESS
     }
 
     fn write(&self) -> io::Result<()> {
@@ -68,21 +110,23 @@ impl Report {
             fs::write(self.out.join(format!("figure-{}.svg", index + 1)), svg)?;
             let _ = writeln!(page, "<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption));
         }
-        for (name, head, rows) in &self.tables {
-            let line = |cells: &[String], tag: &str| -> String {
-                cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect()
-            };
-            let body: String = rows.iter().map(|row| format!("<tr>{}</tr>\n", line(row, "td"))).collect();
-            let head_line = line(head, "th");
-            let _ = writeln!(page, "<h2>{}</h2><div><table><tr>{head_line}</tr>\n{body}</table></div>", escape(name));
-            let csv: Vec<String> = std::iter::once(head)
-                .chain(rows)
-                .map(|row| row.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","))
-                .collect();
+        for table @ (name, head, rows) in &self.tables {
+            page += &html(table);
+            let lines = std::iter::once(head).chain(rows).map(|row| row.iter().map(|cell| quoted(cell)).collect());
+            let csv: Vec<String> = lines.map(|cells: Vec<String>| cells.join(",")).collect();
             fs::write(self.out.join(format!("{}.csv", name.replace(' ', "-"))), csv.join("\n") + "\n")?;
         }
         fs::write(self.out.join("index.html"), page + "</body></html>\n")
     }
+}
+
+fn html((name, head, rows): &Table) -> String {
+    let line = |cells: &[String], tag: &str| -> String {
+        cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect()
+    };
+    let body: String = rows.iter().map(|row| format!("<tr>{}</tr>\n", line(row, "td"))).collect();
+    let (name, head) = (escape(name), line(head, "th"));
+    format!("<h2>{name}</h2><div><table class=\"{name}\"><tr>{head}</tr>\n{body}</table></div>\n")
 }
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -90,7 +134,21 @@ const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem}\
 figure{margin:1.5rem 0;overflow-x:auto}svg{max-width:100%;height:auto;border-radius:6px}figcaption{opacity:.8}\
 div{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.2rem .7rem;border-bottom:1px solid #8886;text-align:left}\
+.checks td+td{white-space:nowrap}\
 h1{font-size:1.4rem}h2{font-size:1.1rem}</style>";
+
+/// Whole numbers as such, others with four significant digits.
+pub fn number(x: f64) -> String {
+    let size = x.abs();
+    if size < 1e9 && x.fract() == 0.0 {
+        return format!("{:.0}", x + 0.0);
+    }
+    if !(1e-3..1e5).contains(&size) {
+        return format!("{x:.3e}");
+    }
+    let decimals = (3.0 - size.log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{x:.decimals$}")
+}
 
 /// A table with columns of equal width.
 fn aligned(head: &[String], rows: &[Vec<String>]) -> String {

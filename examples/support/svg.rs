@@ -37,6 +37,35 @@ impl Svg {
         );
     }
 
+    /// Touching cells that fill a rectangle, row 0 at the top. Runs of one colour are one rectangle.
+    pub fn cells(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        (rows, columns): (usize, usize),
+        colour: impl Fn(usize, usize) -> String,
+    ) {
+        let (wide, high) = (width / columns as f64, height / rows as f64);
+        self.crisp(|svg| {
+            for i in 0..rows {
+                let colours: Vec<String> = (0..columns).map(|j| colour(i, j)).collect();
+                let mut from = 0;
+                for run in colours.chunk_by(|a, b| a == b) {
+                    let corner = (x + from as f64 * wide, y + i as f64 * high);
+                    svg.rectangle(corner, (run.len() as f64 * wide, high), &run[0]);
+                    from += run.len();
+                }
+            }
+        });
+    }
+
+    /// What `draw` adds gets edges on whole pixels, so that neighbours leave no seams.
+    pub fn crisp(&mut self, draw: impl FnOnce(&mut Self)) {
+        self.body.push_str("<g shape-rendering=\"crispEdges\">\n");
+        draw(self);
+        self.body.push_str("</g>\n");
+    }
+
     pub fn frame(&mut self, (x, y): (f64, f64), (width, height): (f64, f64)) {
         let _ = writeln!(
             self.body,

@@ -9,7 +9,7 @@
 //! accumulate  G += A Bᵀ      A: (p, BLOCK),    B: (s, BLOCK),  G: (p, s)
 //! ```
 
-use super::simd::{Simd, SimdBase, Vector, wide};
+use super::simd::{Simd, SimdBase, SimdFloat, Vector, wide};
 use crate::Scalar;
 
 /// Samples in one block. Also the piece of a batch that has a random stream and a gradient of its own.
@@ -17,6 +17,9 @@ pub(crate) const BLOCK: usize = 256;
 
 /// Rows of `A` in one register tile of [`apply`].
 const TILE: usize = 4;
+
+/// Rows of `A` in a tile on machines with 32 wide registers: more work for each vector that is read.
+const TALL: usize = 10;
 
 /// Columns of `A`'s partner in one register tile of [`accumulate`] on machines with 32 wide registers.
 const PAIR: usize = 4;
@@ -28,7 +31,7 @@ pub(crate) fn live_lanes<T: Scalar>(rows: usize) -> usize {
 
 /// Hands each vector of `A B` to `emit(row, lane, vector)`; `a: (p, q)` row-major, `b: (q, BLOCK)`.
 ///
-/// Sums run over `q` in order, each product rounded before it is added.
+/// Sums run over `q` in order. For each lane rows come in order, too; how rows and lanes alternate depends on the machine.
 #[inline(always)]
 pub(crate) fn apply<T: Scalar, S: Simd>(
     simd: S,
@@ -41,13 +44,18 @@ pub(crate) fn apply<T: Scalar, S: Simd>(
     if q == 0 {
         return;
     }
-    let mut tiles = a.chunks_exact(TILE * q);
-    let mut row = 0;
-    for tile in &mut tiles {
-        apply_tile::<T, S, TILE>(simd, tile, q, b, live, row, &mut emit);
-        row += TILE;
+    let (mut row, mut left) = (0, a);
+    while wide::<S>() && left.len() >= TALL * q {
+        let (tile, rest) = left.split_at(TALL * q);
+        apply_tile::<T, S, TALL>(simd, tile, q, b, live, row, &mut emit);
+        (row, left) = (row + TALL, rest);
     }
-    for single in tiles.remainder().chunks_exact(q) {
+    while left.len() >= TILE * q {
+        let (tile, rest) = left.split_at(TILE * q);
+        apply_tile::<T, S, TILE>(simd, tile, q, b, live, row, &mut emit);
+        (row, left) = (row + TILE, rest);
+    }
+    for single in left.chunks_exact(q) {
         apply_tile::<T, S, 1>(simd, single, q, b, live, row, &mut emit);
         row += 1;
     }
@@ -69,7 +77,7 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize>(
         for (j, column) in b.chunks_exact(BLOCK).take(q).enumerate() {
             let x = Vector::<T, S>::from_slice(simd, &column[lane..lane + T::LANES]);
             for t in 0..M {
-                sums[t] += x * rows[t][j];
+                sums[t] = x.mul_add(Vector::<T, S>::splat(simd, rows[t][j]), sums[t]);
             }
         }
         for (t, &sum) in sums.iter().enumerate() {
@@ -127,7 +135,7 @@ fn accumulate_tile<T: Scalar, S: Simd, const PAIRS: usize, const M: usize, const
             for t in 0..M {
                 let x = Vector::<T, S>::from_slice(simd, &left[t][lane..lane + T::LANES]);
                 for u in 0..N {
-                    sums[t][u] += x * y[u];
+                    sums[t][u] = x.mul_add(y[u], sums[t][u]);
                 }
             }
         }
@@ -157,14 +165,18 @@ mod tests {
 
     #[test]
     fn apply_equals_the_triple_loop() {
-        for (p, q, live) in [(1, 1, 8), (4, 3, 16), (7, 5, 24), (9, 2, BLOCK)] {
+        let fuses = crate::math::simd::fuses();
+        for (p, q, live) in [(1, 1, 8), (4, 3, 16), (7, 5, 24), (9, 2, BLOCK), (25, 6, 40)] {
             let (a, b) = (noise(p * q, 1), noise(q * BLOCK, 2));
             let mut c = vec![0.0; p * BLOCK];
             dispatch!(level(), simd => apply(simd, &a, q, &b, live, |row, lane, v| {
                 v.store_slice(&mut c[row * BLOCK + lane..row * BLOCK + lane + f64::LANES]);
             }));
             for (row, lane) in (0..p).flat_map(|row| (0..live).map(move |lane| (row, lane))) {
-                let naive = (0..q).fold(0.0, |sum, j| sum + b[j * BLOCK + lane] * a[row * q + j]);
+                let naive = (0..q).fold(0.0, |sum, j| {
+                    let (x, y) = (b[j * BLOCK + lane], a[row * q + j]);
+                    if fuses { x.mul_add(y, sum) } else { sum + x * y }
+                });
                 assert_eq!(c[row * BLOCK + lane], naive);
             }
         }

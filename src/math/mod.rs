@@ -1,5 +1,6 @@
 //! The shared numerical layer: every loop that matters for speed, and no word of interpretability.
 
+pub(crate) mod aligned;
 pub mod assignment;
 pub(crate) mod block;
 pub(crate) mod chacha;

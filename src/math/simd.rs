@@ -1,9 +1,9 @@
 //! The choice of vector instructions, made once per call of a kernel.
 //!
 //! A kernel is an `#[inline(always)]` function over `S: Simd`; [`dispatch`] compiles it for every instruction set and
-//! runs the best one that the machine has. Vectors have a fixed width, so sums have one order on every machine. Dense
-//! products fuse multiplication and addition where the machine can, as every machine with AVX2 or NEON does; all other
-//! kernels round them one by one, and so give the same floats everywhere.
+//! runs the best one that the machine has. Vectors have a fixed width, so sums have one order on every machine. Products
+//! of matrices and of blocks fuse multiplication and addition where the machine can, as every machine with AVX2 or NEON
+//! does; all other kernels round them one by one, and so give the same floats everywhere.
 
 pub(crate) use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, dispatch, u32x16};
 

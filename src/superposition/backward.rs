@@ -18,6 +18,7 @@ use ndarray::ArrayRef1;
 
 use super::model::{Architecture, Reduction, ToyModel};
 use crate::Scalar;
+use crate::math::aligned::Aligned;
 use crate::math::block::{BLOCK, accumulate, apply, live_lanes};
 use crate::math::simd::{Select, Simd, SimdBase, Vector, dispatch, level};
 
@@ -114,18 +115,18 @@ impl<T: Scalar> BlockGradient<T> {
 }
 
 /// Activations of one block, reused from block to block.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Workspace<T> {
     /// Input of the block, `(n, BLOCK)`, for callers that sample into it.
-    pub(crate) input: Vec<T>,
-    hidden: Vec<T>,
-    residual: Vec<T>,
-    back: Vec<T>,
+    pub(crate) input: Aligned<T>,
+    hidden: Aligned<T>,
+    residual: Aligned<T>,
+    back: Aligned<T>,
 }
 
 impl<T: Scalar> Workspace<T> {
     pub(crate) fn new(n: usize, m: usize) -> Self {
-        let zeros = |rows: usize| vec![T::zero(); rows * BLOCK];
+        let zeros = |rows: usize| Aligned::zeros(rows * BLOCK);
         Self { input: zeros(n), hidden: zeros(m), residual: zeros(n), back: zeros(m) }
     }
 }
@@ -179,6 +180,9 @@ pub(crate) fn add_own_block<T: Scalar>(
     workspace.input = input;
 }
 
+/// Fewest lanes of any scalar's vector.
+const LEAST_LANES: usize = 8;
+
 struct Pass<'a, T, S> {
     simd: S,
     parameters: &'a Parameters<T>,
@@ -230,7 +234,9 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
         let relu_output = *architecture != Architecture::Linear;
         let absolute = *architecture == Architecture::AbsoluteValue;
         let zero = self.splat(T::zero());
-        let mut penalty = zero;
+        // a sum per vector of samples: rows come in order for each, in whatever order vectors come
+        let mut penalties = [zero; BLOCK / LEAST_LANES];
+        let mut losses = [zero; BLOCK / LEAST_LANES];
         apply(
             self.simd,
             encoder,
@@ -241,12 +247,11 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
             |d, lane, h| {
                 let h = if relu_hidden { self.relu(h) } else { h };
                 if self.objective.hidden_l1 != T::zero() {
-                    penalty += self.magnitude(h);
+                    penalties[lane / T::LANES] += self.magnitude(h);
                 }
                 h.store_slice(&mut hidden[d * BLOCK + lane..d * BLOCK + lane + T::LANES]);
             },
         );
-        let mut loss = penalty * self.objective.hidden_l1;
         apply(
             self.simd,
             decoder,
@@ -261,13 +266,14 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
                 let y = if relu_output { self.relu(z) } else { z };
                 let error = self.cut(lane, y - target);
                 let weighted = error * self.objective.weight[i];
-                loss += weighted * error;
+                losses[lane / T::LANES] += weighted * error;
                 let delta = weighted + weighted;
                 let delta = if relu_output { z.simd_gt(zero).select(delta, zero) } else { delta };
                 delta.store_slice(&mut residual[i * BLOCK + lane..i * BLOCK + lane + T::LANES]);
             },
         );
-        loss.reduce_sum()
+        let total = |parts: &[Vector<T, S>]| parts.iter().fold(zero, |sum, &part| sum + part).reduce_sum();
+        self.objective.hidden_l1 * total(&penalties) + total(&losses)
     }
 
     #[inline(always)]

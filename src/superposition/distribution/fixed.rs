@@ -3,13 +3,13 @@
 //! Source: Henighan et al., "Superposition, Memorization, and Double Descent" (2023),
 //! <https://transformer-circuits.pub/2023/toy-double-descent/index.html>: sparse points, each scaled to unit length.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use ndarray::{Array2, Axis};
 
 use super::features::FeatureDistribution;
 use crate::error::{check_finite, check_not_empty};
+use crate::math::aligned::Aligned;
 use crate::math::block::BLOCK;
 use crate::{Error, Result, Scalar, Seed};
 
@@ -18,7 +18,7 @@ use crate::{Error, Result, Scalar, Seed};
 pub struct FixedDataset<T> {
     points: Array2<T>,
     /// The same points in blocks of samples, `(n, BLOCK)` each.
-    blocks: Vec<Vec<T>>,
+    blocks: Vec<Aligned<T>>,
 }
 
 impl<T: Scalar> FixedDataset<T> {
@@ -30,7 +30,7 @@ impl<T: Scalar> FixedDataset<T> {
         check_not_empty("points", &points)?;
         check_finite("points", &points)?;
         let blocks = points.axis_chunks_iter(Axis(0), BLOCK).map(|part| {
-            let mut block = vec![T::zero(); points.ncols() * BLOCK];
+            let mut block = Aligned::zeros(points.ncols() * BLOCK);
             for ((row, i), &x) in part.indexed_iter() {
                 block[i * BLOCK + row] = x;
             }

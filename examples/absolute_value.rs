@@ -1,4 +1,4 @@
-//! Computing in superposition: absolute values with fewer neurons than they need (Toy Models of Superposition). About 15 s
+//! Computation in superposition: absolute values with fewer neurons than they need (Toy Models of Superposition). About 15 s
 //! on two cores.
 
 #[path = "support/mod.rs"]
@@ -16,7 +16,7 @@ use support::training::{law, problems, settings, train, weight};
 use support::{cli::Options, report::Report};
 
 const ABOUT: &str = "y = |x| from ReLU neurons: 3 features with 6 neurons, 100 features with 40 neurons at seven densities, and 10\n\
-features with 10 neurons, where neurons come in asymmetric pairs (figures of the section \"Computing in Superposition\"\n\
+features with 10 neurons, where neurons come in asymmetric pairs (figures of the section \"Computation in Superposition\"\n\
 of Toy Models of Superposition). About 15 s on two cores.";
 
 const DENSITIES: [f32; 7] = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001];
@@ -40,7 +40,7 @@ fn pairs(options: &Options, report: &mut Report) -> limpid::Result<()> {
     let [encoder, decoder] = rescaled(&best)?;
     let off = encoder.iter().map(|w| w.abs()).filter(|w| *w < 0.999_999).fold(0.0, f64::max);
     report.at_most("3 features, 6 neurons: largest encoder weight besides those of 1 and -1", off, 0.1);
-    draw(report, encoder, ("decoder", decoder), "3 features, 6 neurons: one neuron for each sign of each feature");
+    draw(report, encoder, ("decoder", decoder), "\"Basic Results\": one neuron for each sign of each feature");
     Ok(())
 }
 
@@ -54,7 +54,7 @@ fn crowd(options: &Options, report: &mut Report) -> limpid::Result<()> {
         let share = model.evaluation.loss / f64::from(importance.sum() * (p / 3.0 - p * p / 4.0));
         let monosemantic = polysemanticity(&encoder, 0.2)?.monosemantic;
         rows.push(vec![p.to_string(), format!("{share:.4}"), monosemantic.to_string()]);
-        stacks.push((format!("density {p}"), encoder));
+        stacks.push((format!("density {p}"), encoder.abs()));
         alone.push(monosemantic as f64);
         if [0.1, 0.01].contains(&p) {
             report.at_most(&format!("100 features, density {p}: loss / that of the mean"), share, 0.05);
@@ -65,8 +65,8 @@ fn crowd(options: &Options, report: &mut Report) -> limpid::Result<()> {
         let p = DENSITIES[index];
         report.within(&format!("100 features, density {p}: monosemantic neurons"), alone[index], &bar);
     }
-    let caption = "Figure of \"Computing in Superposition\": encoder weights of 40 neurons over 100 features, each neuron \
-                   rescaled so that its largest weight is 1; one colour per feature (dark: important).";
+    let caption = "Figure of \"Superposition vs Sparsity\": sizes of the encoder weights of 40 neurons over 100 features, each \
+                   neuron rescaled so that its largest is 1; one colour per feature (dark: important).";
     report.figure(stacked_bars(&stacks, 4), caption);
     Ok(())
 }
@@ -81,15 +81,15 @@ fn motif(options: &Options, report: &mut Report) -> limpid::Result<()> {
     let inhibited = |k, l| l != k && together(k, l) && (0..10).any(|j| loud(k, j) && d(l, j) < -1.0);
     let found = (0..10).filter(|&k| (0..10).any(|l| inhibited(k, l))).count();
     report.at_least("10 features, 10 neurons: asymmetric motifs", found as f64, 1.0);
-    let caption = "the asymmetric motif in 10 features and 10 neurons: a neuron answers to a second feature weakly and \
-                   speaks for it loudly, and another takes back what it says for the first";
+    let caption = "\"The Asymmetric Superposition Motif\": a neuron answers to a second feature weakly and speaks for it \
+                   loudly, and another takes back what it says for the first";
     draw(report, encoder, ("decoder / 4", decoder / 4.0), caption);
     Ok(())
 }
 
 fn draw(report: &mut Report, encoder: Array2<f64>, decoder: (&str, Array2<f64>), caption: &str) {
     let panels = [("encoder".to_owned(), encoder, None), (decoder.0.to_owned(), decoder.1, None)];
-    let caption = format!("Figure of \"Computing in Superposition\", features across, neurons down: {caption}.");
+    let caption = format!("Figure of {caption} (features across, neurons down).");
     report.figure(heat_maps(&panels, 2), &caption);
 }
 

@@ -1,5 +1,5 @@
-//! Superposition makes models vulnerable to small attacks (Toy Models of Superposition, "Superposition and Adversarial
-//! Examples"). About 10 s on two cores.
+//! Superposition makes models vulnerable to small attacks (Toy Models of Superposition, "Relationship to Adversarial
+//! Robustness"). About 10 s on two cores.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -17,8 +17,8 @@ use support::training::{problems, settings, train};
 use support::{cli::Options, report::Report};
 
 const ABOUT: &str = "60 features in 6 dimensions over sparsity: loss that the worst of all feature directions causes, relative to a\n\
-model without superposition, beside features per dimension (figure of the section \"Superposition and Adversarial\n\
-Examples\" of Toy Models of Superposition). About 10 s on two cores.";
+model without superposition, beside features per dimension (figures of the section \"Relationship to Adversarial\n\
+Robustness\" of Toy Models of Superposition). About 10 s on two cores.";
 
 const DENSITIES: [f32; 9] = [1.0, 0.7, 0.5, 0.3, 0.15, 0.08, 0.05, 0.04, 0.02];
 const FEATURES: usize = 60;
@@ -48,7 +48,7 @@ fn experiment(options: &Options) -> limpid::Result<Report> {
     let both = vec![("vulnerability", attacked), ("features per dimension", packed)];
     report.figure(
         curves(&axes.0, &axes.1, both, &[("1", 1.0)]),
-        "Figure of \"Superposition and Adversarial Examples\": vulnerability to an attack of a tenth of the mean input, \
+        "Figure of \"Relationship to Adversarial Robustness\": vulnerability to an attack of a tenth of the mean input, \
          relative to a model without superposition. It rises as superposition forms.",
     );
     Ok(report)

@@ -76,7 +76,7 @@ fn draw(report: &mut Report, curve: Curve, points: Curve) {
     let curve = vec![("dimensions per feature", curve)];
     report.figure(
         curves(&x, &Axis::linear("D* = m / |W|²", 0.0, 1.1), curve, &levels),
-        "Figure of \"Uniform Superposition\": dimensions per feature over sparsity. It stays near 1, sticks to 1/2 where \
+        "Figure of \"Uniform Superposition\": dimensions per feature over sparsity. It starts at 1, sticks to 1/2 where \
          features pair up, and falls.",
     );
     let marks = [("features", Mark::Points(points))];

@@ -286,29 +286,38 @@ pub fn order(w: &Array2<f64>) -> Vec<usize> {
     order
 }
 
-/// One stacked bar per neuron, one colour per feature; one panel per `(title, (m, n))`.
+/// One stacked bar per neuron, one colour per feature, negative weights below the axis; one panel per `(title, (m, n))`.
 pub fn stacked_bars(panels: &[(String, Array2<f64>)], columns: usize) -> String {
     const SIZE: (f64, f64) = (200.0, 150.0);
     grid(panels.len(), columns, SIZE, |svg, index, (x, y)| {
         let (title, w) = &panels[index];
         let (neurons, features) = w.dim();
-        let tallest = w.rows().into_iter().map(|row| row.iter().map(|v| v.abs()).sum()).fold(1e-9, f64::max);
-        let wide = SIZE.0 / neurons as f64;
+        let tallest = |sign: f64| {
+            let sums = w.rows().into_iter().map(|row| row.iter().map(|v| (sign * v).max(0.0)).sum::<f64>());
+            sums.fold(0.0, f64::max)
+        };
+        let scale = SIZE.1 / (tallest(1.0) + tallest(-1.0)).max(1e-9);
+        let (wide, axis) = (SIZE.0 / neurons as f64, y + scale * tallest(1.0));
         svg.text((x + SIZE.0 / 2.0, y - 6.0), 12.0, Anchor::Middle, title);
         svg.crisp(|svg| {
             for (neuron, row) in w.rows().into_iter().enumerate() {
-                let (mut top, mut drawn) = (y + SIZE.1, y + SIZE.1);
-                for (feature, &weight) in row.iter().enumerate() {
-                    top -= weight.abs() / tallest * SIZE.1;
-                    // what is too thin to see goes into the next piece
-                    if drawn - top > 0.3 {
-                        let colour = viridis(feature as f64 / features.max(2) as f64);
-                        svg.rectangle((x + neuron as f64 * wide, top), (wide * 0.85, drawn - top), &colour);
-                        drawn = top;
+                let left = x + neuron as f64 * wide;
+                for sign in [1.0, -1.0] {
+                    let (mut end, mut drawn) = (0.0, 0.0);
+                    for (feature, &weight) in row.iter().enumerate() {
+                        end += scale * (sign * weight).max(0.0);
+                        // what is too thin to see goes into the next piece
+                        if end - drawn > 0.3 {
+                            let colour = viridis(feature as f64 / features.max(2) as f64);
+                            let top = if sign > 0.0 { axis - end } else { axis + drawn };
+                            svg.rectangle((left, top), (wide * 0.85, end - drawn), &colour);
+                            drawn = end;
+                        }
                     }
                 }
             }
         });
+        svg.line((x, axis), (x + SIZE.0, axis), "#999", 0.7);
         svg.frame((x, y), SIZE);
     })
 }

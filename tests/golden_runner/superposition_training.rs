@@ -4,7 +4,6 @@ use core::ops::ControlFlow;
 
 use limpid::math::optim::{Optimizer, OptimizerState};
 use limpid::math::schedule::Schedule;
-use limpid::sae::{Sae, SaeTraining, train_sae};
 use limpid::superposition::geometry::{feature_dimensionality, feature_norms};
 use limpid::superposition::recovery::match_dictionaries;
 use limpid::superposition::{
@@ -262,50 +261,5 @@ pub fn sampler_statistics<T: Scalar>(given: &Given<'_>) -> Answer {
         ("second_moment", Outcome::tensor(&Statistics::mean_product(&x))),
         ("variance", Outcome::tensor(&Statistics::mean(&centred.mapv(|v| v * v)))),
         ("empty_rate", Outcome::Number(empty as f64 / x.nrows() as f64)),
-    ])
-}
-
-pub fn dictionary_recovery(given: &Given<'_>) -> Answer {
-    let weight: Array2<f32> = given.array("weight")?;
-    let (d, n) = weight.dim();
-    let law = ok(FeatureDistribution::uniform(n, given.scalar("probability")?))?;
-    let (steps, batch) = (given.count("steps")?, given.count("batch")?);
-    let fraction = given.number("decay_fraction")?;
-    let decay = (0..=steps).find(|&decay| decay as f64 >= fraction * steps as f64).unwrap_or(steps);
-    let latents = given.count("dictionary_size")?;
-    let resample_at = given.counts("resample_at")?;
-    let (learning_rate, l1) = (given.number("learning_rate")?, given.number("l1_coefficient")?);
-    let run = &|restart: usize| {
-        let seed = Seed(restart as u64);
-        let settings = SaeTraining {
-            steps,
-            learning_rate,
-            schedule: Schedule::LinearDecay { decay },
-            l1,
-            resample_at: resample_at.clone(),
-            seed,
-            ..SaeTraining::default()
-        };
-        let fill = |step: usize, x: &mut ArrayRef2<f32>| {
-            x.assign(&law.sample(batch, seed.child(1, step as u64))?.dot(&weight.t()));
-            Ok(())
-        };
-        train_sae(Sae::initialise(d, latents, seed)?, batch, &settings, fill, |_| ControlFlow::Continue(()))
-    };
-    let restarts = given.count("restarts")?;
-    let runs = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..restarts).map(|restart| scope.spawn(move || run(restart))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<limpid::Result<Vec<_>>>()
-    });
-    let best = ok(runs)?.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss)).ok_or("no restart")?;
-    let truth = weight.t().to_owned();
-    let found = ok(match_dictionaries(&truth, &best.sae.w_dec, given.scalar("threshold")?))?;
-    let fresh = ok(law.sample(20_000, Seed(u64::MAX)))?.dot(&weight.t());
-    let residual = (&fresh - &ok(best.sae.reconstruct(&fresh))?).mapv(|x| f64::from(x) * f64::from(x)).sum();
-    let centred = (&fresh - &fresh.mean_axis(Axis(0)).unwrap()).mapv(|x| f64::from(x) * f64::from(x)).sum();
-    Ok(vec![
-        ("mmcs", Outcome::number(found.mmcs)),
-        ("fraction_recovered", Outcome::number(found.fraction_recovered)),
-        ("explained_variance", Outcome::Number(1.0 - residual / centred)),
     ])
 }

@@ -9,6 +9,7 @@ pub mod backward;
 pub mod codes;
 pub mod convert;
 pub mod decoder_norm;
+mod fused;
 pub mod infer;
 pub mod init;
 pub mod loss;
@@ -16,6 +17,7 @@ mod matching_pursuit;
 pub mod model;
 pub mod normalisation;
 mod penalty;
+pub mod train;
 
 pub use activation::Activation;
 pub use backward::{LossAndGradient, LossTerms, SaeGradient, loss_and_gradient};

@@ -8,12 +8,6 @@ use core::cmp::Ordering;
 
 use crate::Scalar;
 
-/// Whether `a` comes before `b` in the order of choice; each is a value and its index.
-#[inline(always)]
-pub(crate) fn before<T: Scalar>(a: (T, usize), b: (T, usize)) -> bool {
-    order(a, b) == Ordering::Less
-}
-
 /// The order of choice.
 pub(crate) fn order<T: Scalar>(a: (T, usize), b: (T, usize)) -> Ordering {
     let by_value = match (a.0.is_nan(), b.0.is_nan()) {

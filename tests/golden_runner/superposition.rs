@@ -23,7 +23,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         "optimal_configurations" => training::optimal_configurations(given),
         "correlated_features" => training::correlated_features::<T>(given),
         "sampler_statistics" => training::sampler_statistics::<T>(given),
-        "dictionary_recovery" => Err("later".to_owned()),
+        "dictionary_recovery" => training::dictionary_recovery(given),
         "feature_norms" => feature_norms::<T>(given),
         "feature_dimensionality" => feature_dimensionality::<T>(given),
         "features_per_dimension" => features_per_dimension::<T>(given),

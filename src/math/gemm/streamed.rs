@@ -23,8 +23,6 @@ const CHUNK_VECTORS: usize = 128;
 
 /// A part of `A B` in the making.
 pub(crate) struct Tile<'a, T> {
-    /// Which rows of the product.
-    pub(crate) rows: Range<usize>,
     /// Which columns.
     pub(crate) columns: Range<usize>,
     /// The values, row after row.
@@ -107,7 +105,7 @@ fn tiles<T: Scalar>(
                 multiply_panels(left, right, depth, out, part.len(), live, output);
             }
         }
-        consume(Tile { rows: rows.clone(), columns: part, values: out });
+        consume(Tile { columns: part, values: out });
     }
 }
 
@@ -146,15 +144,15 @@ mod tests {
         for &(m, k, n) in sizes {
             let (a, b) = (noise(m, k, 0), noise(n, k, 1));
             let expected = product(&a, &b.t()).unwrap();
-            let mut states = vec![Array2::<f32>::zeros((m, n)); row_blocks(m)];
-            for_each_tile(a.view(), b.t(), &mut Vec::new(), &mut states, |state, tile| {
+            let mut states = vec![Vec::new(); row_blocks(m)];
+            for_each_tile(a.view(), b.t(), &mut Vec::new(), &mut states, |state: &mut Vec<Vec<f32>>, tile| {
                 let wide = tile.columns.len();
-                for (row, values) in tile.rows.zip(tile.values.chunks(wide)) {
-                    values.iter().zip(tile.columns.clone()).for_each(|(&v, column)| state[[row, column]] += v);
-                }
+                state.resize(tile.values.len() / wide, Vec::new());
+                assert_eq!(state[0].len(), tile.columns.start, "columns ascend without gaps");
+                state.iter_mut().zip(tile.values.chunks(wide)).for_each(|(row, values)| row.extend(values));
             });
-            let total = states.iter().fold(Array2::zeros((m, n)), |sum, state| sum + state);
-            assert_eq!(total, expected, "{m}x{k}x{n}");
+            let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
+            assert_eq!(total, expected.into_raw_vec_and_offset().0, "{m}x{k}x{n}");
         }
     }
 }

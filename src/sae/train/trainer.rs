@@ -44,6 +44,8 @@ pub struct Trainer<T> {
     pub(super) moments: Moments<T>,
     pub(super) step: usize,
     pub(super) tokens: u64,
+    /// Batches that were drawn from the source.
+    pub(super) drawn: u64,
     /// Samples seen when each latent last fired.
     pub(super) last_fired: Vec<u64>,
     /// Steps done when each latent last fired.
@@ -98,6 +100,7 @@ impl<T: Scalar> Trainer<T> {
             scratch: fused::Workspace::default(),
             step: 0,
             tokens: 0,
+            drawn: 0,
             sae,
             settings,
         })

@@ -1,10 +1,14 @@
 //! The largest scores of a row, found while they stream by.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::ops::Range;
 
 use crate::Scalar;
-use crate::math::select::order;
 use crate::math::simd::{Simd, SimdBase, SimdMask, Vector, dispatch, level, load_part};
+
+/// Vectors that are compared before anything is done about their hits.
+const TOGETHER: usize = 4;
 
 /// A latent that may be among the chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,30 +60,70 @@ impl<T: Scalar> Candidates<T> {
         simd: S,
         products: &[T],
         first: usize,
-        Scoring { bias, norms, bars }: Scoring<'_, T>,
+        scoring: Scoring<'_, T>,
         eligible: Option<&[T]>,
     ) {
-        let zero = Vector::<T, S>::splat(simd, T::zero());
-        for at in (0..products.len()).step_by(T::LANES) {
+        let group = TOGETHER * T::LANES;
+        let whole = products.len() - products.len() % group;
+        for at in (0..whole).step_by(group) {
+            let mut hits = 0_u64;
+            for v in 0..TOGETHER {
+                let lanes = at + v * T::LANES..at + (v + 1) * T::LANES;
+                hits |= self.hits(simd, products, lanes, scoring, eligible) << (v * T::LANES);
+            }
+            self.take(hits, at, first, products, scoring);
+        }
+        for at in (whole..products.len()).step_by(T::LANES) {
             let end = products.len().min(at + T::LANES);
-            let part = |x: &[T]| load_part::<T, S>(simd, &x[at..end]);
-            let z = part(products) + part(bias);
+            // lanes past the end hold 0, which a bar below 0 would let through
+            let live = u64::MAX >> (64 - (end - at));
+            let hits = self.hits(simd, products, at..end, scoring, eligible) & live;
+            self.take(hits, at, first, products, scoring);
+        }
+    }
+
+    /// Which of some lanes beat the bar, as bits.
+    #[inline(always)]
+    fn hits<S: Simd>(
+        &self,
+        simd: S,
+        products: &[T],
+        lanes: Range<usize>,
+        Scoring { bias, norms, bars }: Scoring<'_, T>,
+        eligible: Option<&[T]>,
+    ) -> u64 {
+        let z = load_part::<T, S>(simd, &products[lanes.clone()]) + load_part::<T, S>(simd, &bias[lanes.clone()]);
+        let score = match (norms, bars) {
+            (Some(norms), _) => z * load_part::<T, S>(simd, &norms[lanes.clone()]),
+            (None, Some(bars)) => z - load_part::<T, S>(simd, &bars[lanes.clone()]),
+            (None, None) => z,
+        };
+        let hits = score.simd_gt(Vector::<T, S>::splat(simd, self.bar)).to_bitmask();
+        let Some(eligible) = eligible else { return hits };
+        let zero = Vector::<T, S>::splat(simd, T::zero());
+        hits & load_part::<T, S>(simd, &eligible[lanes]).simd_gt(zero).to_bitmask()
+    }
+
+    /// Takes up the latents whose bits are set.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        mut hits: u64,
+        at: usize,
+        first: usize,
+        products: &[T],
+        Scoring { bias, norms, bars }: Scoring<'_, T>,
+    ) {
+        while hits != 0 {
+            let i = at + hits.trailing_zeros() as usize;
+            hits &= hits - 1;
+            let z = products[i] + bias[i];
             let score = match (norms, bars) {
-                (Some(norms), _) => z * part(norms),
-                (None, Some(bars)) => z - part(bars),
+                (Some(norms), _) => z * norms[i],
+                (None, Some(bars)) => z - bars[i],
                 (None, None) => z,
             };
-            let mut hits = score.simd_gt(Vector::<T, S>::splat(simd, self.bar)).to_bitmask();
-            if let Some(eligible) = eligible {
-                hits &= part(eligible).simd_gt(zero).to_bitmask();
-            }
-            // lanes past the end hold 0, which a bar below 0 would let through
-            hits &= u64::MAX >> (64 - (end - at));
-            while hits != 0 {
-                let lane = hits.trailing_zeros() as usize;
-                hits &= hits - 1;
-                self.push(score.as_slice()[lane], first + at + lane, z.as_slice()[lane]);
-            }
+            self.push(score, first + i, z);
         }
     }
 
@@ -118,8 +162,10 @@ pub(crate) fn keep_best<T: Scalar>(entries: &mut Vec<Entry<T>>, k: usize) {
     if k == 0 {
         entries.clear();
     } else if k < entries.len() {
-        let place = |entry: &Entry<T>| (entry.score, entry.latent as usize);
-        entries.select_nth_unstable_by(k - 1, |a, b| order(place(a), place(b)));
+        // scores that passed a bar are numbers
+        entries.select_nth_unstable_by(k - 1, |a, b| {
+            b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then(a.latent.cmp(&b.latent))
+        });
         entries.truncate(k);
     }
 }

@@ -24,7 +24,12 @@ pub(super) fn add_rows<'a, T: Scalar, S: Simd>(
         match count {
             TOGETHER => add_some::<T, S, TOGETHER>(simd, out, weights, rows),
             0 => return,
-            _ => (0..count).for_each(|q| add_some::<T, S, 1>(simd, out, [weights[q]], [rows[q]])),
+            // a loop, not a closure: what an iterator calls is compiled without the vector instructions
+            _ => {
+                for q in 0..count {
+                    add_some::<T, S, 1>(simd, out, [weights[q]], [rows[q]]);
+                }
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Training of autoencoders: the sparse route equals the dense one, on any number of threads.
 
-use limpid::Seed;
+use core::ops::ControlFlow;
+
 use limpid::math::random::fill_normal;
-use limpid::sae::train::{LearningRate, SaeTraining, Trainer};
+use limpid::sae::train::{Finish, LearningRate, Preset, SaeTraining, Trainer, train_sae};
 use limpid::sae::{Activation, AuxK, AuxNormalisation, Loss, ReconstructionLoss, Sae, Sparsity, StraightThrough};
+use limpid::{Error, Seed};
 use ndarray::{Array1, Array2};
 
 const WIDTH: usize = 24;
@@ -131,6 +133,85 @@ fn the_sparse_route_equals_the_dense_one() {
         let difference = largest_difference(&sparse.sae(), &dense.sae());
         assert!(difference < 1e-7, "{name}: {difference}");
         assert_eq!(sparse.dead(), dense.dead(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_from_a_checkpoint_gives_the_same_bits() {
+    for (name, activation, settings) in cases() {
+        let settings = SaeTraining { ema: Some(0.9), ..settings };
+        let mut whole = Trainer::new(start(activation.clone()), settings.clone()).unwrap();
+        let mut part = whole.clone();
+        for step in 0..8 {
+            if step % 3 == 2 {
+                part = Trainer::resume(settings.clone(), &part.checkpoint()).unwrap();
+            }
+            let x = noise(130, WIDTH, step);
+            assert_eq!(whole.step(&x, None), part.step(&x, None), "{name}");
+        }
+        assert!(whole.sae() == part.sae() && whole.average() == part.average(), "{name}");
+        assert_eq!(whole.checkpoint(), part.checkpoint(), "{name}");
+    }
+}
+
+#[test]
+fn damaged_checkpoints_and_other_settings_are_refused() {
+    let (_, activation, settings) = cases().remove(4);
+    let mut trainer = Trainer::new(start(activation), settings.clone()).unwrap();
+    trainer.step(&noise(10, WIDTH, 0), None).unwrap();
+    let bytes = trainer.checkpoint();
+    for place in [0, 9, 40, bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 4;
+        assert!(matches!(Trainer::<f64>::resume(settings.clone(), &damaged), Err(Error::Parse { .. })), "{place}");
+        assert!(
+            matches!(Trainer::<f64>::resume(settings.clone(), &bytes[..place]), Err(Error::Parse { .. })),
+            "{place}"
+        );
+    }
+    assert!(matches!(Trainer::<f32>::resume(settings.clone(), &bytes), Err(Error::Parse { .. })));
+    let other = SaeTraining { steps: 7, ..settings };
+    assert!(matches!(Trainer::<f64>::resume(other, &bytes), Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn divergence_names_its_step_and_leaves_the_state() {
+    let loss = Loss { sparsity: Sparsity::l1(0.1), ..Loss::default() };
+    for fused in [true, false] {
+        let rate = LearningRate::constant(1e200);
+        let settings = SaeTraining { learning_rate: rate, fused, unit_norm_decoder: false, ..settings(loss.clone()) };
+        let mut trainer = Trainer::new(start(top_k(false)), settings).unwrap();
+        let mut outcome = Ok(());
+        for step in 0..50 {
+            let before = trainer.steps_done();
+            if let Err(error) = trainer.step(&noise(130, WIDTH, step), None) {
+                outcome = Err((error, before));
+                break;
+            }
+        }
+        let (error, step) = outcome.unwrap_err();
+        assert_eq!(error, Error::Diverged { step, instance: 0 });
+    }
+}
+
+#[test]
+fn every_preset_trains() {
+    for preset in Preset::ALL {
+        let recipe = preset.recipe::<f64>(WIDTH, 64, 6, 60, Seed(3)).unwrap();
+        let mut trainer = Trainer::new(recipe.sae, recipe.training).unwrap();
+        let mut item = 0;
+        let next = || -> Result<_, Error> {
+            item += 1;
+            Ok(Some(noise(64, WIDTH, item)))
+        };
+        let mut losses = Vec::new();
+        let finish = train_sae(&mut trainer, next, |_, step| {
+            losses.push(step.terms.reconstruction);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(finish, Ok(Finish::Done), "{preset:?}");
+        assert!(losses[59] < losses[0], "{preset:?}: {losses:?}");
+        assert!(trainer.sae().check().is_ok());
     }
 }
 

@@ -9,7 +9,7 @@ mod throughput_support;
 
 use std::process::ExitCode;
 
-use throughput_support::{gemm, options::Options, superposition};
+use throughput_support::{gemm, options::Options, sae, superposition};
 
 const HELP: &str = "\
 throughput WORKLOAD [OPTIONS]: runs one workload and prints one JSON line
@@ -19,12 +19,17 @@ gemm            dense product C = A B in single precision
 superposition   trains ReLU-output toy models on fresh samples (AdamW), densities from 1 to 1/20
   --instances 10 --features 5 --hidden 2 --batch 1024 --steps 1000
 
+sae-train       training steps of a sparse autoencoder on data with a known dictionary
+  --architecture top_k|relu|jump_relu|batch_top_k --d 512 --m 4096 --batch 4096 --k 32 --steps 20
+sae-encode      active features of a batch
+  --architecture .. --d 512 --m 4096 --batch 4096 --k 32 --iterations 10
+
   --threads N   threads of the pool (default: all cores)
   --quick       small sizes, to see that it works
   --help        this text
 
-The line: workload, sizes, threads, seconds, per_second (operations of gemm, training steps of all instances), flops,
-peak_rss_bytes, checks.";
+The line: workload, sizes, threads, seconds, per_second (operations of gemm, training steps of all instances, samples of
+autoencoders), flops, peak_rss_bytes, checks.";
 
 fn main() -> ExitCode {
     match run() {
@@ -51,6 +56,8 @@ fn run() -> Result<String, String> {
     let body = || match workload {
         "gemm" => gemm::run(&options),
         "superposition" => superposition::run(&options),
+        "sae-train" => sae::train(&options),
+        "sae-encode" => sae::encode(&options),
         other => Err(format!("unknown workload {other}; --help lists them")),
     };
     throughput_support::on_threads(options.threads, body)

@@ -177,7 +177,7 @@ pub(crate) fn check_each<'a, T: Scalar>(
     what: &'static str,
     values: impl IntoIterator<Item = &'a T>,
     expected: &'static str,
-    accepts: impl Fn(T) -> bool,
+    mut accepts: impl FnMut(T) -> bool,
 ) -> Result<()> {
     for (index, &value) in values.into_iter().enumerate() {
         if !accepts(value) {

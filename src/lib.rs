@@ -16,7 +16,7 @@
 //! # Features
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `std` | yes | run-time choice of vector instructions, the system's float functions |
+//! | `std` | yes | run-time choice of vector instructions, the system's float functions, atomic files |
 //! | `rayon` | yes | parallel loops with the same floats as one thread |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
 //!
@@ -31,6 +31,8 @@
 extern crate alloc;
 
 pub mod error;
+#[cfg(feature = "std")]
+pub mod files;
 pub mod math;
 pub mod sae;
 pub mod scalar;

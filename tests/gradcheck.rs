@@ -2,7 +2,6 @@
 
 use limpid::Seed;
 use limpid::math::random::{fill_normal, uniform};
-use limpid::sae::{ReconstructionLoss, Sae, relu_l1};
 use limpid::superposition::{Architecture, ExpectedLoss, Reduction, ToyModel};
 use ndarray::{Array1, Array2};
 
@@ -84,30 +83,6 @@ fn expected_losses() {
         check(&what, &model.weight, &gradient.weight, |w| loss(&ToyModel { weight: w.clone(), ..model.clone() }));
         check(&what, &row(&model.bias), &row(&gradient.bias), |b| {
             loss(&ToyModel { bias: b.row(0).to_owned(), ..model.clone() })
-        });
-    }
-}
-
-#[test]
-fn sparse_autoencoder() {
-    let (d, m) = (4, 6);
-    for (apply_b_dec_to_input, kind) in [(true, ReconstructionLoss::Sum), (false, ReconstructionLoss::Mean)] {
-        let (b_enc, b_dec) = (vector(m, 52), vector(d, 53));
-        let sae = Sae { w_enc: noise(d, m, 50), b_enc, w_dec: noise(m, d, 51), b_dec, apply_b_dec_to_input };
-        let x = noise(9, d, 54);
-        let loss = |sae: &Sae<f64>| {
-            let step = relu_l1(sae, &x, 0.3, kind).unwrap();
-            step.reconstruction_loss + step.sparsity_loss
-        };
-        let gradient = relu_l1(&sae, &x, 0.3, kind).unwrap().gradient;
-        let base = &sae;
-        check("w_enc", &sae.w_enc, &gradient.w_enc, |w| loss(&Sae { w_enc: w.clone(), ..base.clone() }));
-        check("w_dec", &sae.w_dec, &gradient.w_dec, |w| loss(&Sae { w_dec: w.clone(), ..base.clone() }));
-        check("b_enc", &row(&sae.b_enc), &row(&gradient.b_enc), |b| {
-            loss(&Sae { b_enc: b.row(0).to_owned(), ..base.clone() })
-        });
-        check("b_dec", &row(&sae.b_dec), &row(&gradient.b_dec), |b| {
-            loss(&Sae { b_dec: b.row(0).to_owned(), ..base.clone() })
         });
     }
 }

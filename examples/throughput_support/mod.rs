@@ -4,6 +4,7 @@
 pub mod gemm;
 pub mod options;
 pub mod peak;
+pub mod sae;
 pub mod superposition;
 
 use serde_json::{Value, json};

@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 #[derive(Default)]
 pub struct Options {
     pub workload: Option<String>,
+    pub architecture: Option<String>,
     pub threads: Option<usize>,
     pub quick: bool,
     pub help: bool,
@@ -21,6 +22,9 @@ impl Options {
         while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
             match argument {
                 Value(name) if options.workload.is_none() => options.workload = Some(name.string().map_err(text)?),
+                Long("architecture") => {
+                    options.architecture = Some(parser.value().and_then(|v| v.parse()).map_err(text)?);
+                }
                 Long("help") | Short('h') => options.help = true,
                 Long("quick") => options.quick = true,
                 Long("threads") => options.threads = Some(parser.value().and_then(|v| v.parse()).map_err(text)?),

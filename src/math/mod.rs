@@ -13,5 +13,6 @@ pub mod quadrature;
 pub mod random;
 pub mod reduce;
 pub mod schedule;
+pub mod select;
 pub(crate) mod simd;
 pub mod stats;

@@ -16,6 +16,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::simd::{Simd, dispatch, level};
 use crate::error::check_each;
 use crate::{Dims, Error, Result, Scalar};
 
@@ -166,7 +167,7 @@ impl<T: Scalar> OptimizerState<T> {
         }
     }
 
-    /// `decay.0` is added to the gradient, `decay.1` is the share that the parameter loses beforehand.
+    /// See [`AdamStep::new`] for `decay`.
     fn adam(
         &mut self,
         parameter: &mut [T],
@@ -176,18 +177,52 @@ impl<T: Scalar> OptimizerState<T> {
         epsilon: f64,
         decay: (f64, f64),
     ) {
-        let power = |beta: f64| 1.0 - libm::pow(beta, self.steps as f64);
-        let rate = T::of(rate / power(betas.0));
-        let root = T::of(1.0 / libm::sqrt(power(betas.1)));
-        let (beta1, beta2) = (T::of(betas.0), T::of(betas.1));
-        let (rest1, rest2) = (T::of(1.0 - betas.0), T::of(1.0 - betas.1));
-        let (epsilon, coupled, keep) = (T::of(epsilon), T::of(decay.0), T::of(1.0 - decay.1));
-        let moments = self.first.iter_mut().zip(&mut self.second);
+        let step = AdamStep::new(rate, betas, epsilon, decay, self.steps);
+        step.apply(parameter, gradient, &mut self.first, &mut self.second);
+    }
+}
+
+/// The factors of one Adam step, the same for all elements.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdamStep<T> {
+    rate: T,
+    root: T,
+    betas: (T, T),
+    rests: (T, T),
+    epsilon: T,
+    coupled: T,
+    keep: T,
+}
+
+impl<T: Scalar> AdamStep<T> {
+    /// Step number `t`, from 1; `decay.0` is added to the gradient, `decay.1` is the share that the parameter loses
+    /// beforehand.
+    pub(crate) fn new(rate: f64, betas: (f64, f64), epsilon: f64, decay: (f64, f64), t: usize) -> Self {
+        let power = |beta: f64| 1.0 - libm::pow(beta, t as f64);
+        Self {
+            rate: T::of(rate / power(betas.0)),
+            root: T::of(1.0 / libm::sqrt(power(betas.1))),
+            betas: (T::of(betas.0), T::of(betas.1)),
+            rests: (T::of(1.0 - betas.0), T::of(1.0 - betas.1)),
+            epsilon: T::of(epsilon),
+            coupled: T::of(decay.0),
+            keep: T::of(1.0 - decay.1),
+        }
+    }
+
+    /// Moves `parameter` against `gradient`; all slices have one length.
+    pub(crate) fn apply(&self, parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
+        dispatch!(level(), simd => self.elements(simd, parameter, gradient, first, second));
+    }
+
+    #[inline(always)]
+    fn elements<S: Simd>(&self, _: S, parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
+        let moments = first.iter_mut().zip(second);
         for ((theta, &g), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
-            let g = g + coupled * *theta;
-            *first = beta1 * *first + rest1 * g;
-            *second = beta2 * *second + rest2 * (g * g);
-            *theta = keep * *theta - rate * *first / (second.sqrt() * root + epsilon);
+            let g = g + self.coupled * *theta;
+            *first = self.betas.0 * *first + self.rests.0 * g;
+            *second = self.betas.1 * *second + self.rests.1 * (g * g);
+            *theta = self.keep * *theta - self.rate * *first / (second.sqrt() * self.root + self.epsilon);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! of matrices and of blocks fuse multiplication and addition where the machine can, as every machine with AVX2 or NEON
 //! does; all other kernels round them one by one, and so give the same floats everywhere.
 
-pub(crate) use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, dispatch, u32x16};
+pub(crate) use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, SimdMask, dispatch, u32x16};
 
 use crate::Scalar;
 

@@ -1,13 +1,32 @@
 //! Sparse autoencoders: dictionaries that take superposed features apart again.
 //!
-//! Letters: `b` samples, `d` width of the data, `m` latents. `w_enc: (d, m)` has an encoder vector per column,
-//! `w_dec: (m, d)` a dictionary vector per row.
+//! Letters: `b` samples, `d` width of the data (`d_in`, `d_out` where they differ), `m` latents, `k` active ones.
+//! `w_enc: (d_in, m)` has an encoder vector per column, `w_dec: (m, d_out)` a dictionary vector per row.
 
+pub mod activation;
+mod aux;
+pub mod backward;
+pub mod codes;
+pub mod convert;
+pub mod cross_layer;
 pub mod decoder_norm;
+mod fused;
+pub mod infer;
+pub mod init;
+pub mod loss;
+mod matching_pursuit;
 pub mod model;
-pub mod relu_l1;
+pub mod normalisation;
+mod penalty;
 pub mod train;
 
-pub use model::{Sae, SaeGradient};
-pub use relu_l1::{ReconstructionLoss, ReluL1, relu_l1};
-pub use train::{SaeProgress, SaeTrained, SaeTraining, train_sae};
+pub use activation::Activation;
+pub use backward::{LossAndGradient, LossTerms, SaeGradient, loss_and_gradient};
+pub use codes::Codes;
+pub use convert::FoldScale;
+pub use cross_layer::{CrossLayerGradient, CrossLayerStep, CrossLayerTranscoder};
+pub use infer::Reconstruction;
+pub use init::{DecoderLaw, GeometricMedian, Initialisation, geometric_median};
+pub use loss::{AuxK, AuxNormalisation, GateLoss, LayerNorms, Loss, ReconstructionLoss, Sparsity, StraightThrough};
+pub use model::Sae;
+pub use normalisation::{InputNormalisation, Restore, expected_average_scale, unit_mean_square_scale};

@@ -1,82 +1,89 @@
-//! The sparse autoencoder itself: parameters, encoding and decoding.
+//! The sparse autoencoder: one set of parameters for all published variants.
 //!
 //! ```text
-//! f = relu((x - b_dec) W_enc + b_enc)        x' = f W_dec + b_dec
+//! z = (x - a b_dec) W_enc + b_enc        f = activation(z)        x' = f W_dec + b_dec  [+ x W_skipᵀ]
 //! ```
 //!
-//! Source: Bricken et al., "Towards Monosemanticity" (2023), with the pre-encoder bias tied to the decoder bias.
+//! Autoencoders, transcoders (`d_out` may differ from `d_in`), skip transcoders (`w_skip`), Matryoshka autoencoders
+//! (`prefixes`) and crosscoders (`layers` side by side in `x`) differ in options, not in type.
+//!
+//! Source: Bricken et al., "Towards Monosemanticity" (2023), <https://transformer-circuits.pub/2023/monosemantic-features>;
+//! the sources of the activations stand with [`Activation`].
 
-use ndarray::{Array1, Array2, ArrayRef2};
+use alloc::vec::Vec;
 
-use crate::error::{check_finite, check_limit, check_not_empty, check_shape};
-use crate::math::gemm::{add_product_into, product};
-use crate::math::random::fill_normal;
-use crate::{Result, Scalar, Seed};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Slice};
 
-const PURPOSE: u64 = 0x5341_4520;
-const MAX_PARAMETERS: usize = 1 << 31;
+use super::activation::Activation;
+use super::normalisation::InputNormalisation;
+use crate::error::{check_each, check_finite, check_not_empty, check_shape};
+use crate::math::reduce::norm;
+use crate::{Error, Result, Scalar};
 
-/// Parameters of a sparse autoencoder.
+/// Parameters of a sparse autoencoder, and all that is needed to run it.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sae<T> {
-    /// Encoder `(d, m)`, a vector per column.
+    /// Encoder `(d_in, m)`, a vector per column. Column-major storage is as good as row-major.
     pub w_enc: Array2<T>,
-    /// Encoder bias `(m)`.
+    /// Encoder bias `(m)`; the bias of the gate where the activation is gated.
     pub b_enc: Array1<T>,
-    /// Decoder `(m, d)`, a dictionary vector per row.
+    /// Decoder `(m, d_out)`, a dictionary vector per row.
     pub w_dec: Array2<T>,
-    /// Decoder bias `(d)`.
+    /// Decoder bias `(d_out)`.
     pub b_dec: Array1<T>,
-    /// Whether the decoder bias is subtracted from the input.
+    /// Linear path past the latents of a skip transcoder, `(d_out, d_in)`, used as `x W_skipᵀ`.
+    pub w_skip: Option<Array2<T>>,
+    /// From pre-activations to features.
+    pub activation: Activation<T>,
+    /// Whether the decoder bias is subtracted from the input; needs `d_in = d_out`.
     pub apply_b_dec_to_input: bool,
-}
-
-/// Gradient of a loss by the parameters of an [`Sae`], in their shapes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SaeGradient<T> {
-    /// By the encoder, `(d, m)`.
-    pub w_enc: Array2<T>,
-    /// By the encoder bias, `(m)`.
-    pub b_enc: Array1<T>,
-    /// By the decoder, `(m, d)`.
-    pub w_dec: Array2<T>,
-    /// By the decoder bias, `(d)`.
-    pub b_dec: Array1<T>,
+    /// What is done to an input first, and undone at the end.
+    pub normalisation: InputNormalisation<T>,
+    /// Layers or models that lie side by side in inputs and outputs, 1 for all but crosscoders.
+    pub layers: usize,
+    /// Widths of the nested dictionaries of a Matryoshka autoencoder, ascending up to `m`; empty for others.
+    pub prefixes: Vec<usize>,
 }
 
 impl<T: Scalar> Sae<T> {
-    /// Random unit dictionary vectors, the encoder their transpose, biases 0; the decoder bias is subtracted from inputs.
+    /// An autoencoder from its four usual parameters; the decoder bias is subtracted from the input where the widths
+    /// allow it.
     ///
     /// # Errors
-    /// [`Error::TooLarge`](crate::Error::TooLarge) for an absurd size, [`Error::Empty`](crate::Error::Empty) for none.
-    ///
-    /// # Example
-    /// ```
-    /// use limpid::Seed;
-    /// use limpid::sae::Sae;
-    ///
-    /// let sae = Sae::<f32>::initialise(16, 64, Seed(0))?;
-    /// assert_eq!((sae.w_enc.dim(), sae.w_dec.dim()), ((16, 64), (64, 16)));
-    /// # Ok::<(), limpid::Error>(())
-    /// ```
-    pub fn initialise(d: usize, m: usize, seed: Seed) -> Result<Self> {
-        check_limit("width x latents", d.saturating_mul(m), MAX_PARAMETERS)?;
-        let mut w_dec = Array2::zeros((m, d));
-        check_not_empty("w_dec", &w_dec)?;
-        for (i, mut row) in w_dec.rows_mut().into_iter().enumerate() {
-            if let Some(row) = row.as_slice_mut() {
-                fill_normal(&mut seed.stream(PURPOSE, i as u64), T::one(), row);
-            }
-        }
-        super::decoder_norm::normalise_rows(&mut w_dec);
-        let w_enc = w_dec.t().as_standard_layout().into_owned();
-        Ok(Self { w_enc, b_enc: Array1::zeros(m), w_dec, b_dec: Array1::zeros(d), apply_b_dec_to_input: true })
+    /// As [`Sae::check`].
+    pub fn new(
+        w_enc: Array2<T>,
+        b_enc: Array1<T>,
+        w_dec: Array2<T>,
+        b_dec: Array1<T>,
+        activation: Activation<T>,
+    ) -> Result<Self> {
+        let sae = Self {
+            apply_b_dec_to_input: w_enc.nrows() == w_dec.ncols(),
+            w_enc,
+            b_enc,
+            w_dec,
+            b_dec,
+            w_skip: None,
+            activation,
+            normalisation: InputNormalisation::None,
+            layers: 1,
+            prefixes: Vec::new(),
+        };
+        sae.check()?;
+        Ok(sae)
     }
 
-    /// Width `d` of the data.
+    /// Width `d_in` of inputs.
     #[must_use]
-    pub fn width(&self) -> usize {
+    pub fn d_in(&self) -> usize {
+        self.w_enc.nrows()
+    }
+
+    /// Width `d_out` of reconstructions.
+    #[must_use]
+    pub fn d_out(&self) -> usize {
         self.w_dec.ncols()
     }
 
@@ -86,108 +93,83 @@ impl<T: Scalar> Sae<T> {
         self.w_dec.nrows()
     }
 
-    /// Features `(b, m)` of `x: (b, d)`.
+    /// Norms `(m)` of the dictionary vectors; for a crosscoder the sum of the norms over its layers.
+    #[must_use]
+    pub fn decoder_norms(&self) -> Array1<T> {
+        let width = self.d_out() / self.layers.max(1);
+        let of_row = |row: &ArrayRef1<T>| {
+            (0..self.layers.max(1))
+                .map(|l| norm(&row.slice_axis(Axis(0), Slice::from(l * width..(l + 1) * width))))
+                .sum()
+        };
+        self.w_dec.rows().into_iter().map(|row| of_row(&row)).collect()
+    }
+
+    /// Checks shapes and values of everything.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape), [`Error::NotFinite`](crate::Error::NotFinite).
-    pub fn encode(&self, x: &ArrayRef2<T>) -> Result<Array2<T>> {
-        self.check_input(x)?;
-        let mut features = Array2::zeros((x.nrows(), self.latents()));
-        self.encode_into(&self.centred(x), &mut features)?;
-        Ok(features)
-    }
-
-    /// Reconstruction `(b, d)` from `features: (b, m)`.
-    ///
-    /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape), [`Error::NotFinite`](crate::Error::NotFinite).
-    pub fn decode(&self, features: &ArrayRef2<T>) -> Result<Array2<T>> {
-        self.check()?;
-        check_shape("features", features, &[features.nrows(), self.latents()])?;
-        check_finite("features", features)?;
-        Ok(product(features, &self.w_dec)? + &self.b_dec)
-    }
-
-    /// Reconstruction `(b, d)` of `x: (b, d)`.
-    ///
-    /// # Errors
-    /// As [`Sae::encode`].
-    pub fn reconstruct(&self, x: &ArrayRef2<T>) -> Result<Array2<T>> {
-        self.decode(&self.encode(x)?)
-    }
-
-    /// The input of the encoder.
-    pub(super) fn centred(&self, x: &ArrayRef2<T>) -> Array2<T> {
-        if self.apply_b_dec_to_input { &x.view() - &self.b_dec } else { x.to_owned() }
-    }
-
-    pub(super) fn encode_into(&self, centred: &ArrayRef2<T>, features: &mut Array2<T>) -> Result<()> {
-        features.assign(&self.b_enc);
-        add_product_into(centred, &self.w_enc, features)?;
-        features.mapv_inplace(|f| if f <= T::zero() { T::zero() } else { f });
-        Ok(())
-    }
-
-    pub(super) fn check_input(&self, x: &ArrayRef2<T>) -> Result<()> {
-        self.check()?;
-        check_shape("x", x, &[x.nrows(), self.width()])?;
-        check_finite("x", x)
-    }
-
-    /// Checks shapes and values of the parameters.
-    ///
-    /// # Errors
-    /// [`Error::Empty`](crate::Error::Empty), [`Error::Shape`](crate::Error::Shape),
-    /// [`Error::NotFinite`](crate::Error::NotFinite).
+    /// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::OutOfRange`]; [`Error::Unsupported`] for
+    /// options that exclude each other.
     pub fn check(&self) -> Result<()> {
         check_not_empty("w_dec", &self.w_dec)?;
-        let (m, d) = self.w_dec.dim();
-        check_shape("w_enc", &self.w_enc, &[d, m])?;
+        let (m, d_out) = self.w_dec.dim();
+        let d_in = self.w_enc.nrows();
+        check_shape("w_enc", &self.w_enc, &[d_in.max(1), m])?;
         check_shape("b_enc", &self.b_enc, &[m])?;
-        check_shape("b_dec", &self.b_dec, &[d])?;
+        check_shape("b_dec", &self.b_dec, &[d_out])?;
         check_finite("w_enc", &self.w_enc)?;
         check_finite("b_enc", &self.b_enc)?;
         check_finite("w_dec", &self.w_dec)?;
-        check_finite("b_dec", &self.b_dec)
+        check_finite("b_dec", &self.b_dec)?;
+        if let Some(w_skip) = &self.w_skip {
+            check_shape("w_skip", w_skip, &[d_out, d_in])?;
+            check_finite("w_skip", w_skip)?;
+        }
+        if self.apply_b_dec_to_input && d_in != d_out {
+            return Err(Error::Unsupported { what: "a decoder bias subtracted from inputs of another width" });
+        }
+        if self.layers == 0 || !d_out.is_multiple_of(self.layers) {
+            return Err(Error::Unsupported { what: "layers that do not divide the width" });
+        }
+        self.activation.check(m)?;
+        self.normalisation.check()?;
+        check_prefixes(&self.prefixes, m)
     }
-}
 
-impl<T: Scalar> SaeGradient<T> {
-    pub(super) fn zeros(sae: &Sae<T>) -> Self {
-        Self {
-            w_enc: Array2::zeros(sae.w_enc.raw_dim()),
-            b_enc: Array1::zeros(sae.b_enc.raw_dim()),
-            w_dec: Array2::zeros(sae.w_dec.raw_dim()),
-            b_dec: Array1::zeros(sae.b_dec.raw_dim()),
+    /// Checks an input `x: (b, d_in)`.
+    pub(super) fn check_input(&self, x: &ArrayRef2<T>) -> Result<()> {
+        self.check()?;
+        check_shape("x", x, &[x.nrows(), self.d_in()])?;
+        check_finite("x", x)
+    }
+
+    /// Adds to `gradient: (m, d_out)` the gradient by the decoder that comes through its norms, from the gradient by
+    /// [`Sae::decoder_norms`]; a zero vector gets none.
+    pub(super) fn add_through_norms(&self, by_norms: &ArrayRef1<T>, joint: bool, gradient: &mut Array2<T>) {
+        let layers = if joint { 1 } else { self.layers };
+        let width = self.d_out() / layers;
+        let rows = gradient.axis_iter_mut(Axis(0)).zip(self.w_dec.rows()).zip(by_norms);
+        for ((mut gradient, w), &by_norm) in rows.filter(|(_, by_norm)| **by_norm != T::zero()) {
+            for l in 0..layers {
+                let part = Slice::from(l * width..(l + 1) * width);
+                let w = w.slice_axis(Axis(0), part);
+                let length = norm(&w);
+                if length > T::zero() {
+                    gradient.slice_axis_mut(Axis(0), part).scaled_add(by_norm / length, &w);
+                }
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Error;
-    use ndarray::array;
-
-    #[test]
-    fn a_latent_by_hand() {
-        let sae = Sae {
-            w_enc: array![[1.0], [0.0]],
-            b_enc: array![-0.5],
-            w_dec: array![[2.0, 1.0]],
-            b_dec: array![0.5, 0.0],
-            apply_b_dec_to_input: true,
-        };
-        let x = array![[2.0, 7.0], [0.0, 7.0]];
-        assert_eq!(sae.encode(&x).unwrap(), array![[1.0], [0.0]]);
-        assert_eq!(sae.reconstruct(&x).unwrap(), array![[2.5, 1.0], [0.5, 0.0]]);
+fn check_prefixes(prefixes: &[usize], m: usize) -> Result<()> {
+    let widths: Vec<f64> = prefixes.iter().map(|&p| p as f64).collect();
+    let mut last = -1.0;
+    check_each("prefixes", &widths, "ascending, at most the number of latents", |p: f64| {
+        p > core::mem::replace(&mut last, p) && p <= m as f64
+    })?;
+    if prefixes.last().is_some_and(|&last| last != m) {
+        return Err(Error::Unsupported { what: "prefixes that do not end with all latents" });
     }
-
-    #[test]
-    fn bad_input_is_named() {
-        let sae = Sae::<f64>::initialise(2, 3, Seed(0)).unwrap();
-        assert!(matches!(sae.encode(&array![[1.0]]), Err(Error::Shape { what: "x", .. })));
-        assert!(matches!(sae.encode(&array![[1.0, f64::NAN]]), Err(Error::NotFinite { what: "x", index: 1 })));
-        assert!(matches!(Sae::<f32>::initialise(usize::MAX, 3, Seed(0)), Err(Error::TooLarge { .. })));
-    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Reading of golden files, with every key that is read marked as used.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use limpid::Scalar;
 use ndarray::{Array, ArrayD, Dimension, IxDyn};
@@ -47,7 +47,10 @@ impl Case {
 pub enum Outcome {
     Undefined,
     Number(f64),
+    Flag(bool),
     Tensor(Vec<usize>, Vec<f64>),
+    List(Vec<Outcome>),
+    Object(BTreeMap<String, Outcome>),
 }
 
 /// What a primitive gives back, key by key.
@@ -57,10 +60,16 @@ impl Outcome {
     pub fn parse(value: &Value) -> Result<Self, String> {
         match value {
             Value::Null => Ok(Self::Undefined),
-            Value::Object(_) => {
+            Value::Object(object) if object.contains_key("shape") => {
                 let tensor = tensor(value)?;
                 Ok(Self::Tensor(tensor.shape().to_vec(), tensor.into_iter().collect()))
             }
+            Value::Object(object) => {
+                let entries = object.iter().map(|(key, value)| Ok((key.clone(), Self::parse(value)?)));
+                entries.collect::<Result<_, String>>().map(Self::Object)
+            }
+            Value::Array(list) => list.iter().map(Self::parse).collect::<Result<_, _>>().map(Self::List),
+            Value::Bool(flag) => Ok(Self::Flag(*flag)),
             _ => Ok(Self::Number(number(value)?)),
         }
     }
@@ -79,6 +88,14 @@ impl Outcome {
 
     pub fn counts(x: &[usize]) -> Self {
         Self::Tensor(vec![x.len()], x.iter().map(|&x| x as f64).collect())
+    }
+
+    pub fn list<V>(values: impl IntoIterator<Item = V>, of: impl Fn(V) -> Self) -> Self {
+        Self::List(values.into_iter().map(of).collect())
+    }
+
+    pub fn object(entries: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+        Self::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
     pub fn optional<T: Scalar>(x: Option<T>) -> Self {
@@ -104,6 +121,47 @@ impl<'a> Given<'a> {
 
     pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
+    }
+
+    /// The object at `key`; its own keys are checked with [`Given::done`].
+    pub fn nested(&self, key: &str) -> Result<Given<'a>, String> {
+        self.get(key)?.as_object().map(Given::new).ok_or(format!("{key} is not an object"))
+    }
+
+    /// The objects of the list at `key`.
+    pub fn list(&self, key: &str) -> Result<&'a Vec<Value>, String> {
+        self.get(key)?.as_array().ok_or(format!("{key} is not a list"))
+    }
+
+    /// Fails where a key was not read.
+    pub fn done(&self) -> Result<(), String> {
+        self.unused().next().map_or(Ok(()), |key| Err(format!("unknown key {key}")))
+    }
+
+    pub fn flag(&self, key: &str) -> Result<bool, String> {
+        self.get(key)?.as_bool().ok_or(format!("{key} is not a truth value"))
+    }
+
+    /// The truth value at `key`, false where there is none.
+    pub fn flag_or_false(&self, key: &str) -> Result<bool, String> {
+        if self.has(key) { self.flag(key) } else { Ok(false) }
+    }
+
+    pub fn flags(&self, key: &str) -> Result<Vec<bool>, String> {
+        let flag = |value: &Value| value.as_bool().ok_or(format!("{key} holds something that is not a truth value"));
+        self.list(key)?.iter().map(flag).collect()
+    }
+
+    /// Numbers of a plain list; `None` for null.
+    pub fn numbers(&self, key: &str) -> Result<Vec<Option<f64>>, String> {
+        let read = |value: &Value| if value.is_null() { Ok(None) } else { number(value).map(Some) };
+        self.list(key)?.iter().map(read).collect()
+    }
+
+    /// Whether the value at `key` is null.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.acknowledge(key);
+        self.values.get(key).is_some_and(Value::is_null)
     }
 
     /// Marks a key as understood without reading it.
@@ -155,7 +213,7 @@ impl<'a> Given<'a> {
     }
 }
 
-fn number(value: &Value) -> Result<f64, String> {
+pub fn number(value: &Value) -> Result<f64, String> {
     match (value.as_f64(), value.as_str()) {
         (Some(x), _) => Ok(x),
         (_, Some("nan")) => Ok(f64::NAN),
@@ -165,7 +223,7 @@ fn number(value: &Value) -> Result<f64, String> {
     }
 }
 
-fn tensor(value: &Value) -> Result<ArrayD<f64>, String> {
+pub fn tensor(value: &Value) -> Result<ArrayD<f64>, String> {
     let list = |key: &str| value[key].as_array().ok_or(format!("a tensor without {key}"));
     let shape: Option<Vec<usize>> =
         list("shape")?.iter().map(|axis| axis.as_u64().and_then(|axis| usize::try_from(axis).ok())).collect();

@@ -1,6 +1,8 @@
 //! Dispatch of golden cases by primitive, and the comparison of what comes back.
 
 pub mod case;
+mod sae;
+mod sae_training;
 mod superposition;
 mod superposition_training;
 
@@ -13,6 +15,7 @@ pub fn run<T: Scalar>(primitive: &str, case: &Case, tolerance: (f64, f64)) -> Ve
     let given = Given::new(&case.given);
     let produced = match primitive.split_once('/') {
         Some(("superposition", name)) => superposition::run::<T>(name, &given),
+        Some(("sae", name)) => sae::run::<T>(name, &given),
         _ => Err(format!("unknown primitive {primitive}")),
     };
     let produced = match produced {
@@ -30,10 +33,19 @@ pub fn run<T: Scalar>(primitive: &str, case: &Case, tolerance: (f64, f64)) -> Ve
     failures
 }
 
-fn compare(key: &str, got: &Outcome, expected: &Outcome, (absolute, relative): (f64, f64)) -> Option<String> {
+fn compare(key: &str, got: &Outcome, expected: &Outcome, tolerance: (f64, f64)) -> Option<String> {
+    let (absolute, relative) = tolerance;
     let close = |x: f64, y: f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= absolute + relative * y.abs();
     match (got, expected) {
         (Outcome::Undefined, Outcome::Undefined) => None,
+        (Outcome::Flag(x), Outcome::Flag(y)) if x == y => None,
+        (Outcome::List(x), Outcome::List(y)) if x.len() == y.len() => {
+            x.iter().zip(y).enumerate().find_map(|(i, (x, y))| compare(&format!("{key}[{i}]"), x, y, tolerance))
+        }
+        (Outcome::Object(x), Outcome::Object(y)) => y.iter().find_map(|(name, y)| match x.get(name) {
+            Some(x) => compare(&format!("{key}.{name}"), x, y, tolerance),
+            None => Some(format!("unknown key {name} in {key}")),
+        }),
         (Outcome::Number(x), Outcome::Number(y)) if close(*x, *y) => None,
         (Outcome::Tensor(shape, x), Outcome::Tensor(other, y)) if shape == other => {
             let index = x.iter().zip(y).position(|(&x, &y)| !close(x, y))?;

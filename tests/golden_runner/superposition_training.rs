@@ -4,7 +4,8 @@ use core::ops::ControlFlow;
 
 use limpid::math::optim::{Optimizer, OptimizerState};
 use limpid::math::schedule::Schedule;
-use limpid::sae::{Sae, SaeTraining, train_sae};
+use limpid::sae::train::{LearningRate, ResampleRule, Resampling, SaeTraining, Trainer, train_sae};
+use limpid::sae::{Activation, Loss, Sae, Sparsity};
 use limpid::superposition::geometry::{feature_dimensionality, feature_norms};
 use limpid::superposition::recovery::match_dictionaries;
 use limpid::superposition::{
@@ -12,7 +13,7 @@ use limpid::superposition::{
     Value, expected_loss, train,
 };
 use limpid::{Scalar, Seed};
-use ndarray::{Array1, Array2, ArrayD, ArrayRef2, Axis, Dimension, stack};
+use ndarray::{Array1, Array2, ArrayD, Axis, Dimension, stack};
 
 use super::Answer;
 use super::case::{Given, Outcome};
@@ -271,37 +272,47 @@ pub fn dictionary_recovery(given: &Given<'_>) -> Answer {
     let law = ok(FeatureDistribution::uniform(n, given.scalar("probability")?))?;
     let (steps, batch) = (given.count("steps")?, given.count("batch")?);
     let fraction = given.number("decay_fraction")?;
-    let decay = (0..=steps).find(|&decay| decay as f64 >= fraction * steps as f64).unwrap_or(steps);
+    let decay_steps = (0..=steps).find(|&decay| decay as f64 >= fraction * steps as f64).unwrap_or(steps);
     let latents = given.count("dictionary_size")?;
-    let resample_at = given.counts("resample_at")?;
-    let (learning_rate, l1) = (given.number("learning_rate")?, given.number("l1_coefficient")?);
-    let run = &|restart: usize| {
+    let settings = SaeTraining {
+        steps,
+        learning_rate: LearningRate { decay_steps, ..LearningRate::constant(given.number("learning_rate")?) },
+        loss: Loss { sparsity: Sparsity::l1(given.number("l1_coefficient")?), ..Loss::default() },
+        resampling: Some(Resampling {
+            rule: ResampleRule::Bricken2023,
+            at: given.counts("resample_at")?,
+            window: 1000.min(steps / 5),
+            inputs: 8 * batch,
+        }),
+        ..SaeTraining::default()
+    };
+    let run = &|restart: usize| -> limpid::Result<(f64, Sae<f32>)> {
         let seed = Seed(restart as u64);
-        let settings = SaeTraining {
-            steps,
-            learning_rate,
-            schedule: Schedule::LinearDecay { decay },
-            l1,
-            resample_at: resample_at.clone(),
-            seed,
-            ..SaeTraining::default()
+        let sae = Sae::initialise(d, latents, Activation::Relu, seed)?;
+        let mut trainer = Trainer::new(sae, SaeTraining { seed, ..settings.clone() })?;
+        let (mut item, mut recent) = (0, Vec::new());
+        let next = || -> limpid::Result<Option<Array2<f32>>> {
+            item += 1;
+            Ok(Some(law.sample(batch, seed.child(1, item))?.dot(&weight.t())))
         };
-        let fill = |step: usize, x: &mut ArrayRef2<f32>| {
-            x.assign(&law.sample(batch, seed.child(1, step as u64))?.dot(&weight.t()));
-            Ok(())
-        };
-        train_sae(Sae::initialise(d, latents, seed)?, batch, &settings, fill, |_| ControlFlow::Continue(()))
+        train_sae(&mut trainer, next, |trainer, step| {
+            if trainer.steps_done() + 50 > steps {
+                recent.push(f64::from(step.terms.total()));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok((recent.iter().sum::<f64>() / recent.len() as f64, trainer.sae()))
     };
     let restarts = given.count("restarts")?;
     let runs = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..restarts).map(|restart| scope.spawn(move || run(restart))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<limpid::Result<Vec<_>>>()
     });
-    let best = ok(runs)?.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss)).ok_or("no restart")?;
+    let (_, best) = ok(runs)?.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).ok_or("no restart")?;
     let truth = weight.t().to_owned();
-    let found = ok(match_dictionaries(&truth, &best.sae.w_dec, given.scalar("threshold")?))?;
+    let found = ok(match_dictionaries(&truth, &best.w_dec, given.scalar("threshold")?))?;
     let fresh = ok(law.sample(20_000, Seed(u64::MAX)))?.dot(&weight.t());
-    let residual = (&fresh - &ok(best.sae.reconstruct(&fresh))?).mapv(|x| f64::from(x) * f64::from(x)).sum();
+    let residual = (&fresh - &ok(best.reconstruct(&fresh))?).mapv(|x| f64::from(x) * f64::from(x)).sum();
     let centred = (&fresh - &fresh.mean_axis(Axis(0)).unwrap()).mapv(|x| f64::from(x) * f64::from(x)).sum();
     Ok(vec![
         ("mmcs", Outcome::number(found.mmcs)),

@@ -16,6 +16,7 @@
 mod few_rows;
 mod kernel;
 mod pack;
+pub(crate) mod streamed;
 mod tiny;
 
 use alloc::vec;

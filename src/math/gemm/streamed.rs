@@ -1,0 +1,158 @@
+//! Products that are consumed tile by tile while they lie in the nearest caches; the whole product never exists.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use ndarray::ArrayView2;
+
+use super::DEPTH;
+use super::kernel::{HEIGHT, Output, multiply_panels, width};
+use super::pack::{Operand, pack};
+use crate::Scalar;
+use crate::math::par;
+
+/// Rows of one tile.
+pub(crate) const TILE_ROWS: usize = 96;
+
+/// Columns of one tile, in vectors.
+const TILE_VECTORS: usize = 16;
+
+/// Columns of `B` that are packed at once, in vectors: some megabytes, whatever the size of the product.
+const CHUNK_VECTORS: usize = 128;
+
+/// A part of `A B` in the making.
+pub(crate) struct Tile<'a, T> {
+    /// Which columns.
+    pub(crate) columns: Range<usize>,
+    /// The values, row after row.
+    pub(crate) values: &'a [T],
+}
+
+/// Number of row blocks of a product with `rows` rows.
+pub(crate) fn row_blocks(rows: usize) -> usize {
+    rows.div_ceil(TILE_ROWS)
+}
+
+/// Computes `A B` in tiles and hands each to `consume`; `a: (m, k)`, `b: (k, n)`.
+///
+/// There is one state per block of [`TILE_ROWS`] rows; the tiles of a block come to its state one after another, columns
+/// ascending, while other blocks may run beside it. The floats are those of the plain product.
+pub(crate) fn for_each_tile<T: Scalar, V: Send>(
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    packed: &mut Vec<T>,
+    states: &mut [V],
+    consume: impl Fn(&mut V, Tile<'_, T>) + Sync + Send,
+) {
+    let ((m, k), n) = (a.dim(), b.ncols());
+    let (a, b) = (Operand::new(a), Operand::new(b.reversed_axes()));
+    let chunk = CHUNK_VECTORS * T::LANES;
+    for start in (0..n).step_by(chunk) {
+        let columns = start..n.min(start + chunk);
+        let panels = columns.len().div_ceil(width::<T>());
+        super::grow(packed, panels * width::<T>() * k.max(1));
+        pack_columns(&b, &columns, k, packed);
+        let right = &packed[..panels * width::<T>() * k];
+        par::for_each_mut(states, |block, state| {
+            let rows = block * TILE_ROWS..m.min((block + 1) * TILE_ROWS);
+            if !rows.is_empty() {
+                tiles(&a, right, k, rows, &columns, |tile| consume(state, tile));
+            }
+        });
+    }
+}
+
+/// Packs all inner indices of some columns: for each panel of columns its blocks of [`DEPTH`] one after another.
+fn pack_columns<T: Scalar>(b: &Operand<'_, T>, columns: &Range<usize>, k: usize, packed: &mut [T]) {
+    let panel = width::<T>() * k;
+    let panels = columns.len().div_ceil(width::<T>());
+    par::for_each_chunk_mut(&mut packed[..panels * panel], panel.max(1), |index, panel| {
+        let first = columns.start + index * width::<T>();
+        let lines = first..columns.end.min(first + width::<T>());
+        for (block, part) in panel.chunks_mut(DEPTH * width::<T>()).enumerate() {
+            let depth = block * DEPTH..k.min((block + 1) * DEPTH);
+            pack(b, lines.clone(), depth, width::<T>(), part);
+        }
+    });
+}
+
+/// The tiles of one block of rows.
+fn tiles<T: Scalar>(
+    a: &Operand<'_, T>,
+    right: &[T],
+    k: usize,
+    rows: Range<usize>,
+    columns: &Range<usize>,
+    mut consume: impl FnMut(Tile<'_, T>),
+) {
+    let left = pack_rows(a, &rows, k);
+    let tile_columns = TILE_VECTORS * T::LANES;
+    let mut values = vec![T::zero(); rows.len() * tile_columns];
+    let padded = rows.len().next_multiple_of(HEIGHT);
+    for start in columns.clone().step_by(tile_columns) {
+        let part = start..columns.end.min(start + tile_columns);
+        let out = &mut values[..rows.len() * part.len()];
+        let first_panel = (start - columns.start) / width::<T>();
+        for block in 0..k.div_ceil(DEPTH).max(1) {
+            let depth = DEPTH.min(k - block * DEPTH);
+            let output = if block == 0 { Output::Store } else { Output::Add };
+            let left = &left[block * DEPTH * padded..][..depth * padded];
+            for (index, first) in (0..part.len()).step_by(width::<T>()).enumerate() {
+                let panel = (first_panel + index) * width::<T>() * k + block * DEPTH * width::<T>();
+                let right = &right[panel..panel + depth * width::<T>()];
+                let live = first..part.len().min(first + width::<T>());
+                multiply_panels(left, right, depth, out, part.len(), live, output);
+            }
+        }
+        consume(Tile { columns: part, values: out });
+    }
+}
+
+/// Packs all inner indices of some rows: for each block of [`DEPTH`] its panels one after another.
+fn pack_rows<T: Scalar>(a: &Operand<'_, T>, rows: &Range<usize>, k: usize) -> Vec<T> {
+    let padded = rows.len().next_multiple_of(HEIGHT);
+    let mut left = vec![T::zero(); padded * k];
+    for (block, part) in left.chunks_mut(DEPTH * padded).enumerate() {
+        let depth = block * DEPTH..k.min((block + 1) * DEPTH);
+        for (panel, part) in part.chunks_mut(HEIGHT * depth.len()).enumerate() {
+            let first = rows.start + panel * HEIGHT;
+            pack(a, first..rows.end.min(first + HEIGHT), depth.clone(), HEIGHT, part);
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::math::gemm::product;
+    use crate::math::random::fill_normal;
+    use ndarray::Array2;
+
+    fn noise(rows: usize, columns: usize, item: u64) -> Array2<f32> {
+        let mut x = Array2::zeros((rows, columns));
+        fill_normal(&mut Seed(6).stream(0, item), 1.0, x.as_slice_mut().unwrap());
+        x
+    }
+
+    #[test]
+    fn tiles_together_are_the_product() {
+        let sizes: &[_] =
+            if cfg!(miri) { &[(5, 3, 40)] } else { &[(5, 3, 40), (200, 7, 3000), (97, 1030, 300), (1, 1, 1)] };
+        for &(m, k, n) in sizes {
+            let (a, b) = (noise(m, k, 0), noise(n, k, 1));
+            let expected = product(&a, &b.t()).unwrap();
+            let mut states = vec![Vec::new(); row_blocks(m)];
+            for_each_tile(a.view(), b.t(), &mut Vec::new(), &mut states, |state: &mut Vec<Vec<f32>>, tile| {
+                let wide = tile.columns.len();
+                state.resize(tile.values.len() / wide, Vec::new());
+                assert_eq!(state[0].len(), tile.columns.start, "columns ascend without gaps");
+                state.iter_mut().zip(tile.values.chunks(wide)).for_each(|(row, values)| row.extend(values));
+            });
+            let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
+            assert_eq!(total, expected.into_raw_vec_and_offset().0, "{m}x{k}x{n}");
+        }
+    }
+}

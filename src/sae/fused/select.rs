@@ -1,0 +1,264 @@
+//! Which latents are active in which samples, without storing pre-activations.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ndarray::{Array1, Array2};
+
+use super::candidates::{Candidates, Entry, Scoring, keep_best};
+use super::{Context, Workspace};
+use crate::Scalar;
+use crate::math::gemm::streamed::{TILE_ROWS, Tile, for_each_tile, row_blocks};
+use crate::sae::activation::{Activation, budget, rectify};
+use crate::sae::model::Sae;
+
+/// Active latents of a sample, or some that pass a gradient.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Row<T> {
+    pub(super) latents: Vec<u32>,
+    /// Pre-activations.
+    pub(super) z: Vec<T>,
+    /// Features; 0 for a latent that is just below its threshold.
+    pub(super) features: Vec<T>,
+    /// Gradients by pre-activations, filled in by decoding.
+    pub(super) by_z: Vec<T>,
+    /// Gradients by thresholds, filled in by decoding for JumpReLU.
+    pub(super) by_threshold: Vec<T>,
+}
+
+/// The choice of a whole batch.
+#[derive(Debug)]
+pub(super) struct Selection<T> {
+    pub(super) rows: Vec<Row<T>>,
+    /// Dead latents for the auxiliary loss; empty without one.
+    pub(super) aux: Vec<Row<T>>,
+}
+
+impl<T: Scalar> Selection<T> {
+    pub(super) fn has_aux(&self) -> bool {
+        !self.aux.is_empty()
+    }
+
+    /// Number of features that are not 0.
+    pub(super) fn active(&self) -> usize {
+        self.rows.iter().map(|row| row.features.iter().filter(|f| **f != T::zero()).count()).sum()
+    }
+
+    pub(super) fn fired(&self, latents: usize) -> Vec<bool> {
+        let mut fired = vec![false; latents];
+        for row in &self.rows {
+            for (&latent, _) in row.latents.iter().zip(&row.features).filter(|(_, f)| **f != T::zero()) {
+                fired[latent as usize] = true;
+            }
+        }
+        fired
+    }
+
+    pub(super) fn min_positive(&self) -> Option<f64> {
+        let positive = self.rows.iter().flat_map(|row| &row.features).filter(|f| **f > T::zero());
+        positive.map(|f| f.as_f64()).reduce(f64::min)
+    }
+}
+
+/// What the rows of one tile look for.
+struct Block<T> {
+    rows: Vec<Candidates<T>>,
+    aux: Vec<Candidates<T>>,
+}
+
+/// What every block needs to look through its tiles.
+struct Search<T> {
+    k: usize,
+    aux_k: usize,
+    floor: T,
+    aux_floor: T,
+    bias: Vec<T>,
+    norms: Option<Vec<T>>,
+    bars: Option<Vec<T>>,
+    /// 1 for dead latents.
+    dead: Option<Vec<T>>,
+}
+
+pub(super) fn select<T: Scalar>(
+    sae: &Sae<T>,
+    context: &Context<'_, T>,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> Selection<T> {
+    match &sae.activation {
+        Activation::TopK { k, .. } => {
+            let blocks = search(sae, &Search::new(sae, context, *k, T::zero()), centred, workspace);
+            finish(blocks, |entry| rectify(entry.z))
+        }
+        Activation::BatchTopK { k, .. } => batch_top_k(sae, context, *k, centred, workspace),
+        Activation::JumpRelu { threshold } => jump_relu(sae, context, threshold, centred, workspace),
+        _ => {
+            let blocks = search(sae, &Search::new(sae, context, usize::MAX, T::zero()), centred, workspace);
+            finish(blocks, |entry| entry.z)
+        }
+    }
+}
+
+impl<T: Scalar> Search<T> {
+    fn new(sae: &Sae<T>, context: &Context<'_, T>, k: usize, floor: T) -> Self {
+        let dead = context.dead.filter(|dead| context.loss.aux.is_some() && dead.contains(&true));
+        let alive_and_dead = |dead: &[bool]| dead.iter().map(|&dead| if dead { T::one() } else { T::zero() }).collect();
+        let aux = context.loss.aux;
+        Self {
+            k,
+            aux_k: aux.map_or(0, |aux| aux.k),
+            floor,
+            // rectified dead latents below 0 add nothing
+            aux_floor: if aux.is_some_and(|aux| aux.rectify) { T::zero() } else { T::neg_infinity() },
+            bias: sae.b_enc.to_vec(),
+            norms: sae.activation.needs_norms().then(|| sae.decoder_norms().to_vec()),
+            bars: None,
+            dead: dead.map(alive_and_dead),
+        }
+    }
+
+    fn block(&self) -> Block<T> {
+        let aux = if self.dead.is_some() { TILE_ROWS } else { 0 };
+        Block {
+            rows: vec![Candidates::new(self.k, self.floor); TILE_ROWS],
+            aux: vec![Candidates::new(self.aux_k, self.aux_floor); aux],
+        }
+    }
+
+    fn consume(&self, block: &mut Block<T>, tile: &Tile<'_, T>) {
+        let columns = tile.columns.clone();
+        let some = |x: &'_ Option<Vec<T>>| x.as_ref().map(|x| x[columns.clone()].to_vec());
+        let (norms, bars, dead) = (some(&self.norms), some(&self.bars), some(&self.dead));
+        let scoring = Scoring { bias: &self.bias[columns.clone()], norms: norms.as_deref(), bars: bars.as_deref() };
+        for (row, values) in tile.values.chunks_exact(columns.len()).enumerate() {
+            block.rows[row].scan(values, columns.start, scoring, None);
+            if let Some(aux) = block.aux.get_mut(row) {
+                aux.scan(values, columns.start, scoring, dead.as_deref());
+            }
+        }
+    }
+}
+
+fn search<T: Scalar>(
+    sae: &Sae<T>,
+    search: &Search<T>,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> (Vec<Block<T>>, usize) {
+    let rows = centred.nrows();
+    let mut blocks: Vec<Block<T>> = (0..row_blocks(rows)).map(|_| search.block()).collect();
+    for_each_tile(centred.view(), sae.w_enc.view(), &mut workspace.packed, &mut blocks, |block, tile| {
+        search.consume(block, &tile);
+    });
+    (blocks, rows)
+}
+
+/// Sorts what the blocks found into rows; `feature` turns an entry into the value of its feature.
+fn finish<T: Scalar>(
+    (blocks, rows): (Vec<Block<T>>, usize),
+    feature: impl Fn(&Entry<T>) -> T + Sync + Send,
+) -> Selection<T> {
+    let mut found: Vec<(Candidates<T>, Row<T>)> = Vec::with_capacity(rows);
+    let mut aux: Vec<(Candidates<T>, Row<T>)> = Vec::new();
+    for block in blocks {
+        let left = rows - found.len();
+        aux.extend(block.aux.into_iter().take(left).map(|candidates| (candidates, Row::default())));
+        found.extend(block.rows.into_iter().take(left).map(|candidates| (candidates, Row::default())));
+    }
+    for set in [&mut found, &mut aux] {
+        crate::math::par::for_each_chunk_mut(set, TILE_ROWS, |_, part| {
+            part.iter_mut().for_each(|(candidates, row)| *row = row_of(candidates.finish(), &feature));
+        });
+    }
+    let rows_of = |set: Vec<(Candidates<T>, Row<T>)>| set.into_iter().map(|(_, row)| row).collect();
+    Selection { rows: rows_of(found), aux: rows_of(aux) }
+}
+
+fn row_of<T: Scalar>(entries: &[Entry<T>], feature: &impl Fn(&Entry<T>) -> T) -> Row<T> {
+    Row {
+        latents: entries.iter().map(|entry| entry.latent).collect(),
+        z: entries.iter().map(|entry| entry.z).collect(),
+        features: entries.iter().map(feature).collect(),
+        by_z: vec![T::zero(); entries.len()],
+        by_threshold: Vec::new(),
+    }
+}
+
+/// The best of the batch, among all entries above a bar that is guessed from the last step and lowered where it was too
+/// high.
+fn batch_top_k<T: Scalar>(
+    sae: &Sae<T>,
+    context: &Context<'_, T>,
+    k: f64,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> Selection<T> {
+    let budget = budget(k, centred.nrows());
+    let mut floor =
+        workspace.lowest.map_or_else(|| first_guess(sae, context, k, centred, workspace), |low| low * T::of(0.7));
+    loop {
+        let (mut blocks, rows) = search(sae, &Search::new(sae, context, usize::MAX, floor), centred, workspace);
+        let found: usize = blocks.iter().flat_map(|block| &block.rows).map(|row| row.entries.len()).sum();
+        if found < budget && floor > T::zero() {
+            floor = if floor < T::of(1e-6) { T::zero() } else { floor * T::of(0.3) };
+            continue;
+        }
+        workspace.lowest = cut_batch(&mut blocks, budget);
+        return finish((blocks, rows), |entry| rectify(entry.z));
+    }
+}
+
+/// A bar that the first rows suggest.
+fn first_guess<T: Scalar>(
+    sae: &Sae<T>,
+    context: &Context<'_, T>,
+    k: f64,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> T {
+    let rows = centred.nrows().min(TILE_ROWS);
+    let some = centred.slice_axis(ndarray::Axis(0), (0..rows).into()).to_owned();
+    let (mut blocks, _) = search(sae, &Search::new(sae, context, usize::MAX, T::zero()), &some, workspace);
+    cut_batch(&mut blocks, budget(k, rows)).map_or_else(T::zero, |low| low * T::of(0.5))
+}
+
+/// Keeps the `budget` best of all entries, equal scores by row and then by latent; gives the lowest score that is kept.
+fn cut_batch<T: Scalar>(blocks: &mut [Block<T>], budget: usize) -> Option<T> {
+    let mut all: Vec<Entry<T>> = Vec::new();
+    for (index, row) in blocks.iter().flat_map(|block| &block.rows).enumerate() {
+        // the row takes the place of the latent in the order; ties within a row are settled below
+        let place = u32::try_from(index).unwrap_or(u32::MAX);
+        all.extend(row.entries.iter().map(|entry| Entry { latent: place, ..*entry }));
+    }
+    keep_best(&mut all, budget);
+    let mut kept = vec![0_usize; blocks.iter().map(|block| block.rows.len()).sum()];
+    all.iter().for_each(|entry| kept[entry.latent as usize] += 1);
+    for (row, &kept) in blocks.iter_mut().flat_map(|block| &mut block.rows).zip(&kept) {
+        keep_best(&mut row.entries, kept);
+    }
+    all.iter().map(|entry| entry.score).reduce(T::min)
+}
+
+/// All latents above their thresholds, and those within the window of the estimator.
+fn jump_relu<T: Scalar>(
+    sae: &Sae<T>,
+    context: &Context<'_, T>,
+    threshold: &Array1<T>,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> Selection<T> {
+    let half = T::of(0.5 * context.loss.straight_through.bandwidth);
+    let mut wanted = Search::new(sae, context, usize::MAX, T::zero());
+    // a little below the window: its edge is decided on z itself
+    wanted.bars = Some(threshold.iter().map(|&t| t - half * T::of(1.001)).collect());
+    let blocks = search(sae, &wanted, centred, workspace);
+    let mut selection = finish(blocks, |entry| entry.z);
+    for row in &mut selection.rows {
+        for (at, &latent) in row.latents.iter().enumerate() {
+            let i = latent as usize;
+            row.features[at] = if row.z[at] > threshold[i] { row.z[at] } else { T::zero() };
+        }
+        row.by_threshold = vec![T::zero(); row.latents.len()];
+    }
+    selection
+}

@@ -1,0 +1,193 @@
+//! Input normalisation: what is done to an input before encoding, and undone after decoding.
+//!
+//! ```text
+//! scale           x' = s x                              undone by division
+//! constant_norm   x' = x √d/‖x‖ per sample              undone by division
+//! layer_norm      x' = (x - μ)/(σ + ε) per sample       undone as y σ + μ
+//! ```
+//!
+//! It belongs to the weights: an autoencoder that was trained on scaled inputs is a different function on raw ones.
+//! [`expected_average_scale`] is `√d / mean ‖x‖`, [`unit_mean_square_scale`] is `1/√(mean ‖x‖²)`.
+//!
+//! Source: Conerly et al., "Circuits Updates, April 2024" for the scale; Gao et al. (arXiv 2406.04093) for the layer norm,
+//! whose deviation is the unbiased one and whose ε is not put back.
+
+use alloc::vec::Vec;
+
+use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis};
+
+use crate::error::{check_each, check_finite, check_not_empty};
+use crate::math::reduce::{norm, sum};
+use crate::{Error, Result, Scalar};
+
+/// What is done to inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum InputNormalisation<T> {
+    /// Nothing.
+    #[default]
+    None,
+    /// One scale for all inputs.
+    Scale(T),
+    /// Every sample to the length `√d`.
+    ConstantNorm,
+    /// Every sample to mean 0 and deviation 1.
+    LayerNorm {
+        /// Added to the deviation.
+        epsilon: T,
+        /// Whether the deviation divides by `d - 1`.
+        unbiased: bool,
+    },
+}
+
+/// How to undo a normalisation: `y ↦ y · scale + shift`, per sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restore<T> {
+    /// `(scale, shift)` per sample; a single pair serves all.
+    pub samples: Vec<(T, T)>,
+}
+
+impl<T: Scalar> InputNormalisation<T> {
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::None | Self::ConstantNorm => Ok(()),
+            Self::Scale(scale) => {
+                check_each("input scale", &[*scale], "finite and > 0", |s: T| s > T::zero() && s.is_finite())
+            }
+            Self::LayerNorm { epsilon, .. } => {
+                check_each("epsilon of the layer norm", &[*epsilon], "finite and >= 0", |e: T| {
+                    e >= T::zero() && e.is_finite()
+                })
+            }
+        }
+    }
+
+    /// Normalised inputs `(b, d)` of `x: (b, d)`, and how to come back.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`]; [`Error::Singular`] for a sample without length or deviation.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::sae::InputNormalisation;
+    /// use ndarray::array;
+    ///
+    /// let (x, _) = InputNormalisation::ConstantNorm.apply(&array![[3.0, 4.0]])?;
+    /// assert!((x[[0, 0]] * x[[0, 0]] + x[[0, 1]] * x[[0, 1]] - 2.0_f64).abs() < 1e-12);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn apply(&self, x: &ArrayRef2<T>) -> Result<(Array2<T>, Restore<T>)> {
+        self.check()?;
+        check_finite("x", x)?;
+        let mut out = x.to_owned();
+        let one = |scale: T| Restore { samples: alloc::vec![(scale, T::zero())] };
+        match *self {
+            Self::None => Ok((out, one(T::one()))),
+            Self::Scale(scale) => {
+                out *= scale;
+                Ok((out, one(scale.recip())))
+            }
+            Self::ConstantNorm => {
+                let root = T::of(libm::sqrt(x.ncols() as f64));
+                let mut samples = Vec::with_capacity(x.nrows());
+                for mut row in out.rows_mut() {
+                    let back = positive(norm(&row) / root)?;
+                    row.mapv_inplace(|v| v / back);
+                    samples.push((back, T::zero()));
+                }
+                Ok((out, Restore { samples }))
+            }
+            Self::LayerNorm { epsilon, unbiased } => {
+                let mut samples = Vec::with_capacity(x.nrows());
+                for mut row in out.rows_mut() {
+                    let (mean, deviation) = mean_and_deviation(&row, unbiased);
+                    let divisor = positive(deviation + epsilon)?;
+                    row.mapv_inplace(|v| (v - mean) / divisor);
+                    samples.push((deviation, mean));
+                }
+                Ok((out, Restore { samples }))
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Restore<T> {
+    /// Brings reconstructions `y: (b, d)` of normalised inputs back to raw units.
+    pub fn undo(&self, y: &mut ArrayRef2<T>) {
+        let first = self.samples.first().copied().unwrap_or((T::one(), T::zero()));
+        for (index, mut row) in y.rows_mut().into_iter().enumerate() {
+            let (scale, shift) = self.samples.get(index).copied().unwrap_or(first);
+            if (scale, shift) != (T::one(), T::zero()) {
+                row.mapv_inplace(|v| v * scale + shift);
+            }
+        }
+    }
+}
+
+fn positive<T: Scalar>(x: T) -> Result<T> {
+    if x > T::zero() { Ok(x) } else { Err(Error::Singular { what: "normalisation of a sample" }) }
+}
+
+fn mean_and_deviation<T: Scalar>(x: &ArrayRef1<T>, unbiased: bool) -> (T, T) {
+    let d = x.len();
+    let mean = sum(x) / T::of(d as f64);
+    let square = norm(&x.mapv(|v| v - mean));
+    let count = if unbiased { d.saturating_sub(1) } else { d };
+    (mean, if count == 0 { T::zero() } else { square / T::of(libm::sqrt(count as f64)) })
+}
+
+/// The scale `√d / mean ‖x‖` of `x: (b, d)`.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::NotFinite`]; [`Error::Singular`] where all samples are 0.
+pub fn expected_average_scale<T: Scalar>(x: &ArrayRef2<T>) -> Result<T> {
+    scale(x, |lengths, d| libm::sqrt(d) / (lengths.iter().sum::<f64>() / lengths.len() as f64))
+}
+
+/// The scale `1/√(mean ‖x‖²)` of `x: (b, d)`.
+///
+/// # Errors
+/// As [`expected_average_scale`].
+pub fn unit_mean_square_scale<T: Scalar>(x: &ArrayRef2<T>) -> Result<T> {
+    scale(x, |lengths, _| libm::sqrt(lengths.len() as f64 / lengths.iter().map(|l| l * l).sum::<f64>()))
+}
+
+fn scale<T: Scalar>(x: &ArrayRef2<T>, of: impl Fn(&[f64], f64) -> f64) -> Result<T> {
+    check_not_empty("x", x)?;
+    check_finite("x", x)?;
+    let lengths: Vec<f64> = x.axis_iter(Axis(0)).map(|row| norm(&row).as_f64()).collect();
+    let scale = of(&lengths, x.ncols() as f64);
+    if scale.is_finite() { Ok(T::of(scale)) } else { Err(Error::Singular { what: "scale of inputs that are all 0" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn every_kind_comes_back() {
+        let x = array![[1.0, -0.5, 2.0], [0.5, 1.5, -1.0]];
+        let kinds = [
+            InputNormalisation::None,
+            InputNormalisation::Scale(0.3),
+            InputNormalisation::ConstantNorm,
+            InputNormalisation::LayerNorm { epsilon: 0.0, unbiased: true },
+        ];
+        for kind in kinds {
+            let (mut y, restore) = kind.apply(&x).unwrap();
+            restore.undo(&mut y);
+            assert!((&y - &x).iter().all(|e: &f64| e.abs() < 1e-14), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn samples_without_extent_are_errors() {
+        let zero = array![[0.0, 0.0]];
+        assert!(matches!(InputNormalisation::ConstantNorm.apply(&zero), Err(Error::Singular { .. })));
+        let strict = InputNormalisation::LayerNorm { epsilon: 0.0, unbiased: false };
+        assert!(strict.apply(&array![[2.0, 2.0]]).is_err());
+        assert!(expected_average_scale(&zero).is_err() && unit_mean_square_scale(&zero).is_err());
+        assert!(InputNormalisation::Scale(-1.0).apply(&zero).is_err());
+    }
+}

@@ -154,7 +154,7 @@ fn every_parameter_of_every_variant() {
         check(&format!("{name}: b_dec"), &sae, &loss, &g.b_dec.to_vec(), |sae, i, by| sae.b_dec[i] += by);
         if let Some(w_skip) = &g.w_skip {
             check(&format!("{name}: w_skip"), &sae, &loss, &flat(w_skip), |sae, i, by| {
-                at(sae.w_skip.as_mut().unwrap(), i, by)
+                at(sae.w_skip.as_mut().unwrap(), i, by);
             });
         }
         if let Some((b_mag, r_mag)) = &g.magnitude {
@@ -197,7 +197,7 @@ fn the_auxiliary_term_reaches_dead_encoders() {
         let dead_only: Vec<f64> = g.w_enc.indexed_iter().map(|((_, i), &g)| if i % 2 == 0 { g } else { 0.0 }).collect();
         assert!(dead_only.iter().any(|g| g.abs() > 1e-3));
         check("aux", &sae, &loss, &dead_only, |sae, index, by| {
-            if index % LATENTS % 2 == 0 {
+            if (index % LATENTS).is_multiple_of(2) {
                 at(&mut sae.w_enc, index, by);
             }
         });

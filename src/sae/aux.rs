@@ -54,7 +54,7 @@ pub(super) fn auxiliary<T: Scalar>(
             mask[[row, i]] = if aux.rectify && value <= T::zero() { T::zero() } else { T::one() };
         }
     }
-    let error = product(&features, &sae.w_dec)? - &residual.view();
+    let error = product(&features, &sae.w_dec)? - residual;
     let value = scale * error.iter().map(|&e| e * e).sum::<T>();
     let by_output = error * (T::of(2.0) * scale);
     let mut by_z = product(&by_output, &sae.w_dec.t())?;

@@ -44,8 +44,14 @@ pub struct SaeGradient<T> {
     /// By the thresholds, `(m)`; times the threshold it is the gradient by its logarithm.
     pub threshold: Option<Array1<T>>,
     /// By bias and log-scale of the size of gated latents, `(m)` each.
-    pub magnitude: Option<(Array1<T>, Array1<T>)>,
+    pub magnitude: Option<ByMagnitude<T>>,
 }
+
+/// Gradients by bias and log-scale of the size of gated latents, `(m)` each.
+pub type ByMagnitude<T> = (Array1<T>, Array1<T>);
+
+/// Reconstruction, losses of the levels, what comes back through them, and the terms.
+type Reconstructed<T> = (Array2<T>, Vec<T>, Through<T>, LossTerms<T>);
 
 /// The terms of a loss, weighted as they enter it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -275,7 +281,7 @@ impl<'a, T: Scalar> Pass<'a, T> {
     }
 
     /// Reconstruction by all latents, losses of the levels, and what comes back through them.
-    fn reconstruct(&self) -> Result<(Array2<T>, Vec<T>, Through<T>, LossTerms<T>)> {
+    fn reconstruct(&self) -> Result<Reconstructed<T>> {
         let (m, whole) = (self.sae.latents(), [self.sae.latents()]);
         let prefixes = if self.sae.prefixes.is_empty() { &whole[..] } else { &self.sae.prefixes };
         let weight = |g: usize| T::of(self.loss.prefix_weights.get(g).copied().unwrap_or(1.0));
@@ -369,11 +375,7 @@ impl<'a, T: Scalar> Pass<'a, T> {
     }
 
     /// Gradient by `x̄ W_enc`, and those by the parameters of the size.
-    fn by_projection(
-        &self,
-        by_z: Array2<T>,
-        by_size: Option<Array2<T>>,
-    ) -> (Array2<T>, Option<(Array1<T>, Array1<T>)>) {
+    fn by_projection(&self, by_z: Array2<T>, by_size: Option<Array2<T>>) -> (Array2<T>, Option<ByMagnitude<T>>) {
         let (Activation::Gated { r_mag, .. }, Some(by_size)) = (&self.sae.activation, by_size) else {
             return (by_z, None);
         };

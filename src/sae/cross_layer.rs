@@ -205,7 +205,7 @@ fn penalise<T: Scalar>(
 ) -> Result<T> {
     let (coefficient, decoder_norm) = match sparsity {
         Sparsity::None => return Ok(T::zero()),
-        Sparsity::Lp { coefficient, p, root: false, decoder_norm } if p == 1.0 => (coefficient, decoder_norm),
+        Sparsity::Lp { coefficient, p: 1.0, root: false, decoder_norm } => (coefficient, decoder_norm),
         _ => return Err(Error::Unsupported { what: "this penalty of a cross-layer transcoder" }),
     };
     let c = T::of(coefficient / f.nrows() as f64);

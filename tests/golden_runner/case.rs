@@ -49,8 +49,8 @@ pub enum Outcome {
     Number(f64),
     Flag(bool),
     Tensor(Vec<usize>, Vec<f64>),
-    List(Vec<Outcome>),
-    Object(BTreeMap<String, Outcome>),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
 }
 
 /// What a primitive gives back, key by key.
@@ -124,7 +124,7 @@ impl<'a> Given<'a> {
     }
 
     /// The object at `key`; its own keys are checked with [`Given::done`].
-    pub fn nested(&self, key: &str) -> Result<Given<'a>, String> {
+    pub fn nested(&self, key: &str) -> Result<Self, String> {
         self.get(key)?.as_object().map(Given::new).ok_or(format!("{key} is not an object"))
     }
 

@@ -3,7 +3,10 @@
 pub mod assignment;
 pub(crate) mod block;
 pub(crate) mod chacha;
+pub mod directions;
 pub mod gemm;
+pub mod histogram;
+pub mod logistic;
 pub mod merge;
 pub mod optim;
 pub mod par;

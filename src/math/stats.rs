@@ -154,7 +154,9 @@ impl Merge for Moments {
 impl Column {
     /// Moments of few values around their own mean.
     fn of(values: impl Iterator<Item = f64> + Clone, count: f64) -> Self {
-        let mean = values.clone().sum::<f64>() / count;
+        let rough = values.clone().sum::<f64>() / count;
+        // values that do not vary have exactly their own mean then
+        let mean = rough + values.clone().map(|value| value - rough).sum::<f64>() / count;
         let mut central = [0.0; 3];
         for value in values {
             let (distance, square) = (value - mean, (value - mean) * (value - mean));
@@ -291,7 +293,8 @@ mod tests {
     fn what_is_undefined_is_none() {
         let empty = Moments::new(2).unwrap();
         assert!(empty.mean().is_none() && empty.variance().is_none() && empty.sample_variance().is_none());
-        let still = of(&array![[1.0], [1.0]]);
+        let still = of(&Array2::from_elem((7, 1), 0.1));
+        assert_eq!((still.mean(), still.variance()), (Some(array![0.1]), Some(array![0.0])));
         assert_eq!((still.skewness(), still.kurtosis()), (alloc::vec![None], alloc::vec![None]));
     }
 

@@ -67,6 +67,11 @@ fn same(a: &Metrics, b: &Metrics) -> bool {
         })
 }
 
+/// A number below `m`.
+fn turn(seed: u64, m: usize) -> usize {
+    usize::try_from(seed % m as u64).unwrap()
+}
+
 fn sizes() -> impl Strategy<Value = (usize, usize, usize, u64)> {
     (2_usize..40, 1_usize..6, 1_usize..8, any::<u64>())
 }
@@ -98,7 +103,7 @@ proptest! {
     #[test]
     fn latents_may_be_renamed((b, d, m, seed) in sizes()) {
         let (x, y, f) = (matrix(b, d, seed), matrix(b, d, seed ^ 1), sparse(b, m, seed ^ 2));
-        let order: Vec<usize> = (0..m).map(|i| (i + 1 + seed as usize % m) % m).rev().collect();
+        let order: Vec<usize> = (0..m).map(|i| (i + 1 + turn(seed, m)) % m).rev().collect();
         let centre = mean(&x);
         let before = evaluation(&x, &y, &f, &centre).finish().unwrap();
         let after = evaluation(&x, &y, &f.select(Axis(1), &order), &centre).finish().unwrap();
@@ -141,7 +146,7 @@ proptest! {
 
     #[test]
     fn a_dictionary_finds_itself((_, d, m, seed) in sizes()) {
-        let (truth, turn) = (matrix(m, d + 1, seed), seed as usize % m);
+        let (truth, turn) = (matrix(m, d + 1, seed), turn(seed, m));
         let order: Vec<usize> = (0..m).map(|i| (i + turn) % m).collect();
         let learned = truth.select(Axis(0), &order).mapv(|x| -2.5 * x);
         let found = match_dictionary(&truth, &learned).unwrap();

@@ -1,3 +1,5 @@
+//! Numbers by hand, and what happens to bad ones.
+
 use super::*;
 use crate::Seed;
 use crate::math::merge::{Bytes, Shards};

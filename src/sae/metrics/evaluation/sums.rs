@@ -3,11 +3,14 @@
 use ndarray::{Array1, ArrayRef1};
 
 use crate::Scalar;
-use crate::math::reduce::{norm, sum};
+use crate::math::reduce::{dot, norm, sum};
 use crate::sae::metrics::{Defined, Undefined};
 
 /// Largest magnitude of a term: 2⁶⁴ such terms still have a finite sum.
 const MAX_TERM: f64 = 1e200;
+
+/// Norms with a larger product have lost nothing of it to subnormal numbers.
+const SAFE_PRODUCT: f64 = 1e-280;
 
 /// A sum over samples of something that some samples do not have.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -40,6 +43,15 @@ impl SampleSum {
         let mean_of_others = (others > 0).then(|| of(self.sum / others as f64));
         Err(Undefined::ZeroNorm { samples: self.missing, mean_of_others })
     }
+}
+
+/// Cosine between `x` and `y`, from their norms too.
+fn cosine(x: &ArrayRef1<f64>, y: &ArrayRef1<f64>, of_x: f64, of_y: f64) -> f64 {
+    if of_x * of_y > SAFE_PRODUCT {
+        return dot(x, y).unwrap_or(0.0) / of_x / of_y;
+    }
+    let terms: Array1<f64> = x.iter().zip(y).map(|(x, y)| (x / of_x) * (y / of_y)).collect();
+    sum(&terms)
 }
 
 /// All sums but those that need a centre of their own.
@@ -75,11 +87,7 @@ impl Sums {
         centre: Option<&Array1<f64>>,
     ) {
         let (of_x, of_y, of_r) = (norm(x), norm(y), norm(r));
-        // between directions, so that tiny samples do not vanish in a product
-        let cosine = (of_x > 0.0 && of_y > 0.0).then(|| {
-            let terms: Array1<f64> = x.iter().zip(y).map(|(x, y)| (x / of_x) * (y / of_y)).collect();
-            sum(&terms)
-        });
+        let cosine = (of_x > 0.0 && of_y > 0.0).then(|| cosine(x, y, of_x, of_y));
         let square_ratio = |length: f64| (length > 0.0).then(|| (of_r / length) * (of_r / length));
         self.residual_square += of_r * of_r;
         self.data_square += of_x * of_x;

@@ -58,6 +58,16 @@ fn a_mean_far_from_zero_costs_no_digits() {
 }
 
 #[test]
+fn tiny_samples_have_a_direction() {
+    for scale in [1e-200, 1e-100, 1.0, 1e60] {
+        let (x, y) = (array![[3.0, 4.0]] * scale, array![[4.0, 3.0]] * scale);
+        let metrics = of(&x, &y, &array![[0.0]]);
+        assert!((metrics.cosine.unwrap() - 0.96).abs() < 1e-15, "{scale}");
+        assert!((metrics.l2_ratio.unwrap() - 1.0).abs() < 1e-15 && metrics.normalised_mse_uncentred.is_ok());
+    }
+}
+
+#[test]
 fn what_is_undefined_says_why() {
     let still = of(&array![[1.0, 2.0]], &array![[1.0, 1.0]], &array![[0.0]]);
     assert_eq!(still.explained_variance.ratio_of_means, Err(Undefined::NoVariance));

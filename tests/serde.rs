@@ -3,6 +3,8 @@
 use core::ops::ControlFlow;
 
 use limpid::math::optim::{Optimizer, OptimizerState};
+use limpid::sae::metrics::Evaluation;
+use limpid::sae::metrics::dictionary::match_dictionary;
 use limpid::superposition::{FeatureDistribution, Joint, Problem, ToyModel, Trained, Training, Value, train};
 use ndarray::{Array1, array};
 use serde::{Serialize, de::DeserializeOwned};
@@ -48,4 +50,15 @@ fn what_a_constructor_refuses_does_not_come_in_as_text() {
     let short = r#"{"optimizer":{"Adam":{"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0}},"steps":0,"first":[0.0],"second":[]}"#;
     let mut state: OptimizerState<f64> = serde_json::from_str(short).unwrap();
     assert!(state.step(&mut [1.0], &[1.0], 0.1).is_err());
+}
+
+#[test]
+fn metrics_come_back_with_what_is_undefined() {
+    let mut evaluation = Evaluation::new(1, 2).unwrap();
+    evaluation.update(&array![[0.0], [2.0]], &array![[0.0], [1.0]], &array![[0.0, 1.0], [0.0, 3.0]]).unwrap();
+    let metrics = evaluation.finish().unwrap();
+    assert!(metrics.cosine.is_err() && metrics.explained_variance.ratio_of_means.is_ok());
+    assert_eq!(again(&metrics), metrics);
+    let found = match_dictionary(&array![[1.0], [2.0]], &array![[3.0]]).unwrap();
+    assert_eq!(again(&found), found);
 }

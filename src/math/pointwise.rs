@@ -140,7 +140,8 @@ pub fn softmax_backward<T: Scalar>(y: &ArrayRef2<T>, by_output: &ArrayRef2<T>) -
     Ok(gradient)
 }
 
-fn sigmoid(x: f64) -> f64 {
+/// `1/(1 + e^-x)`.
+pub(crate) fn sigmoid(x: f64) -> f64 {
     // the exponential of a negative number never overflows
     let e = libm::exp(-x.abs());
     if x >= 0.0 || x.is_nan() { 1.0 / (1.0 + e) } else { e / (1.0 + e) }

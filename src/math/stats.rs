@@ -12,7 +12,7 @@
 
 use alloc::vec::Vec;
 
-use ndarray::{Array1, ArrayRef2, Axis};
+use ndarray::{Array1, ArrayRef2, ArrayView2, Axis};
 
 use super::merge::{Bytes, Merge, Reader};
 use crate::error::{check_each, check_limit, check_shape};
@@ -73,8 +73,7 @@ impl Moments {
         check_each("x", x, "-1e70 <= x <= 1e70", |x| x.as_f64().abs() <= MAX_VALUE)?;
         for rows in x.axis_chunks_iter(Axis(0), ROWS) {
             let count = rows.nrows() as u64;
-            for (column, values) in self.columns.iter_mut().zip(rows.columns()) {
-                let part = Column::of(values.iter().map(|x| x.as_f64()), count as f64);
+            for (column, part) in self.columns.iter_mut().zip(moments_of(rows)) {
                 column.merge(&part, self.count as f64, count as f64);
             }
             self.count += count;
@@ -151,20 +150,30 @@ impl Merge for Moments {
     }
 }
 
-impl Column {
-    /// Moments of few values around their own mean.
-    fn of(values: impl Iterator<Item = f64> + Clone, count: f64) -> Self {
-        let mean = values.clone().sum::<f64>() / count;
-        let mut central = [0.0; 3];
-        for value in values {
-            let (distance, square) = (value - mean, (value - mean) * (value - mean));
-            central[0] += square;
-            central[1] += square * distance;
-            central[2] += square * square;
+/// Moments of the columns of few rows, each around its own mean; row after row, as they lie in memory.
+fn moments_of<T: Scalar>(rows: ArrayView2<'_, T>) -> Vec<Column> {
+    let mut columns = alloc::vec![Column::default(); rows.ncols()];
+    let count = rows.nrows() as f64;
+    // values that do not vary have exactly their own mean after a second look
+    for _ in 0..2 {
+        let mut sums = alloc::vec![0.0; rows.ncols()];
+        for row in rows.rows() {
+            sums.iter_mut().zip(&columns).zip(row).for_each(|((sum, column), x)| *sum += x.as_f64() - column.mean);
         }
-        Self { mean, central }
+        columns.iter_mut().zip(sums).for_each(|(column, sum)| column.mean += sum / count);
     }
+    for row in rows.rows() {
+        for (column, x) in columns.iter_mut().zip(row) {
+            let distance = x.as_f64() - column.mean;
+            let square = distance * distance;
+            let [m2, m3, m4] = column.central;
+            column.central = [m2 + square, m3 + square * distance, m4 + square * square];
+        }
+    }
+    columns
+}
 
+impl Column {
     /// Merges moments of `b` values into those of `a` values.
     fn merge(&mut self, other: &Self, a: f64, b: f64) {
         if b == 0.0 {
@@ -291,7 +300,8 @@ mod tests {
     fn what_is_undefined_is_none() {
         let empty = Moments::new(2).unwrap();
         assert!(empty.mean().is_none() && empty.variance().is_none() && empty.sample_variance().is_none());
-        let still = of(&array![[1.0], [1.0]]);
+        let still = of(&Array2::from_elem((7, 1), 0.1));
+        assert_eq!((still.mean(), still.variance()), (Some(array![0.1]), Some(array![0.0])));
         assert_eq!((still.skewness(), still.kurtosis()), (alloc::vec![None], alloc::vec![None]));
     }
 

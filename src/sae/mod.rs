@@ -6,6 +6,7 @@
 pub mod activation;
 mod aux;
 pub mod backward;
+pub mod bench;
 pub mod codes;
 pub mod convert;
 pub mod cross_layer;
@@ -15,6 +16,7 @@ pub mod infer;
 pub mod init;
 pub mod loss;
 mod matching_pursuit;
+pub mod metrics;
 pub mod model;
 pub mod normalisation;
 mod penalty;

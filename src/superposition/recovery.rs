@@ -11,12 +11,11 @@
 //!
 //! Source: Sharkey, Braun and Millidge (2022).
 
-use ndarray::{Array1, Array2, ArrayRef2, ArrayView1, Axis};
+use ndarray::{ArrayRef2, Axis};
 
 use crate::error::{check_each, check_finite, check_limit, check_not_empty, check_shape};
 use crate::math::assignment::assign;
-use crate::math::gemm::product;
-use crate::math::reduce;
+use crate::math::directions::{cosines, largest, row_norms};
 use crate::{Result, Scalar};
 
 /// How well learned directions match true ones.
@@ -63,8 +62,8 @@ pub fn match_dictionaries<T: Scalar>(
     check_finite("learned", learned)?;
     check_each("threshold", &[threshold], "-1 <= threshold <= 1", |x| x.abs() <= T::one())?;
     check_limit("directions", truth.nrows().max(learned.nrows()), 1 << 14)?;
-    let (true_norms, learned_norms) = (norms(truth), norms(learned));
-    let cosines = product(&unit(truth, &true_norms), &unit(learned, &learned_norms).t())?;
+    let (true_norms, learned_norms) = (row_norms(truth), row_norms(learned));
+    let cosines = cosines(truth, learned)?;
     let best = cosines.map_axis(Axis(1), largest);
     let pairs = assign(&cosines)?;
     let matched: T = pairs.iter().enumerate().filter_map(|(i, j)| j.map(|j| cosines[[i, j]])).sum();
@@ -78,21 +77,6 @@ pub fn match_dictionaries<T: Scalar>(
         matched_cosine: matched / count(truth.nrows().min(learned.nrows())),
         norm_ratio: true_norms.iter().all(|&norm| norm > T::zero()).then(|| ratios / count(truth.nrows())),
     })
-}
-
-fn norms<T: Scalar>(rows: &ArrayRef2<T>) -> Array1<T> {
-    rows.map_axis(Axis(1), |row| reduce::norm(&row))
-}
-
-fn unit<T: Scalar>(rows: &ArrayRef2<T>, norms: &Array1<T>) -> Array2<T> {
-    let safe = norms.mapv(|norm| if norm > T::zero() { norm } else { T::one() });
-    &rows.view() / &safe.insert_axis(Axis(1))
-}
-
-/// Index and value of the largest entry, the first of equals.
-fn largest<T: Scalar>(values: ArrayView1<'_, T>) -> (usize, T) {
-    let start = (0, T::neg_infinity());
-    values.iter().enumerate().fold(start, |best, (j, &x)| if x > best.1 { (j, x) } else { best })
 }
 
 #[cfg(test)]

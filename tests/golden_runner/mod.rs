@@ -2,6 +2,7 @@
 
 pub mod case;
 mod sae;
+mod sae_metrics;
 mod sae_training;
 mod superposition;
 mod superposition_training;

@@ -31,6 +31,9 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         "fold_input_scale" => fold_input_scale::<T>(given),
         "gated_to_jump_relu" | "batch_top_k_to_jump_relu" => to_jump_relu::<T>(name, given),
         "matching_pursuit" => matching_pursuit::<T>(given),
+        "metrics" | "dictionary_match" | "absorption" | "scr" | "tpp" | "sparse_probing" | "mdl" => {
+            super::sae_metrics::run::<T>(name, given)
+        }
         _ => training::run::<T>(name, given),
     }
 }

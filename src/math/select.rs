@@ -9,7 +9,7 @@ use core::cmp::Ordering;
 use crate::Scalar;
 
 /// The order of choice.
-fn order<T: Scalar>(a: (T, usize), b: (T, usize)) -> Ordering {
+pub(crate) fn order<T: Scalar>(a: (T, usize), b: (T, usize)) -> Ordering {
     let by_value = match (a.0.is_nan(), b.0.is_nan()) {
         (false, false) => b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal),
         (left, right) => left.cmp(&right),

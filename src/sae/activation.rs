@@ -64,7 +64,7 @@ pub enum Activation<T> {
         /// Number of runs; divides the number of latents.
         k: usize,
     },
-    /// Greedy residual fitting with the decoder; see [`matching_pursuit`](super::matching_pursuit).
+    /// Greedy residual fitting with the decoder; Costa et al. (2025), arXiv:2506.03093.
     MatchingPursuit {
         /// Length of the residual at which a sample is done; 0 for never.
         residual_threshold: T,

@@ -179,30 +179,8 @@ impl Preset {
                 threshold: ThresholdRule::EmaFirstCopy { rate: 0.001 },
                 ..base
             },
-            Self::JumpRelu => SaeTraining {
-                learning_rate: decayed(7e-5, 1000),
-                adam: Adam { betas: (0.0, 0.999), ..Adam::default() },
-                loss: Loss {
-                    sparsity: Sparsity::L0 { coefficient: 1e-3 },
-                    straight_through: StraightThrough { bandwidth: 0.001, ..StraightThrough::default() },
-                    ..Loss::default()
-                },
-                sparsity_warm_up: 10_000.min(steps / 10),
-                ..base
-            },
-            Self::JumpReluTanh => SaeTraining {
-                learning_rate: decayed(2e-4, 0),
-                loss: Loss {
-                    sparsity: Sparsity::Tanh { coefficient: 10.0, scale: 4.0 },
-                    straight_through: StraightThrough { bandwidth: 2.0, to_input: true, pre_activation: 3e-6 },
-                    ..Loss::default()
-                },
-                sparsity_warm_up: steps,
-                unit_norm_decoder: false,
-                clip_norm: Some(1.0),
-                log_threshold: true,
-                ..base
-            },
+            Self::JumpRelu => jump_relu(base, decayed(7e-5, 1000)),
+            Self::JumpReluTanh => jump_relu_tanh(base, decayed(2e-4, 0)),
         }
     }
 }
@@ -219,6 +197,36 @@ fn bricken(base: SaeTraining, learning_rate: LearningRate, steps: usize) -> SaeT
             window: quarter.div_ceil(2),
             inputs: 819_200.min(64 * steps.max(1)),
         }),
+        ..base
+    }
+}
+
+fn jump_relu(base: SaeTraining, learning_rate: LearningRate) -> SaeTraining {
+    SaeTraining {
+        learning_rate,
+        adam: Adam { betas: (0.0, 0.999), ..Adam::default() },
+        loss: Loss {
+            sparsity: Sparsity::L0 { coefficient: 1e-3 },
+            straight_through: StraightThrough { bandwidth: 0.001, ..StraightThrough::default() },
+            ..Loss::default()
+        },
+        sparsity_warm_up: 10_000.min(base.steps / 10),
+        ..base
+    }
+}
+
+fn jump_relu_tanh(base: SaeTraining, learning_rate: LearningRate) -> SaeTraining {
+    SaeTraining {
+        learning_rate,
+        loss: Loss {
+            sparsity: Sparsity::Tanh { coefficient: 10.0, scale: 4.0 },
+            straight_through: StraightThrough { bandwidth: 2.0, to_input: true, pre_activation: 3e-6 },
+            ..Loss::default()
+        },
+        sparsity_warm_up: base.steps,
+        unit_norm_decoder: false,
+        clip_norm: Some(1.0),
+        log_threshold: true,
         ..base
     }
 }

@@ -6,13 +6,13 @@ mod support;
 
 use std::process::ExitCode;
 
+use limpid::Seed;
 use limpid::superposition::expected::linear_optimum;
 use limpid::superposition::geometry::{
     feature_dimensionality, feature_norms, interference, represented_features, superposition_per_feature,
 };
 use limpid::superposition::importance::geometric;
-use limpid::superposition::{Architecture, FeatureDistribution, Problem, Trained, Training};
-use ndarray::Array1;
+use limpid::superposition::{Architecture, FeatureDistribution, Problem, Reduction, Trained, Training};
 
 use support::training::{problems, settings, train, weight};
 use support::{cli::Options, figure, report::Report};
@@ -25,7 +25,7 @@ const NAME: &str = "Figure of \"Demonstrating Superposition\"";
 const DENSITIES: [f32; 7] = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001];
 
 fn main() -> ExitCode {
-    support::run("demonstrating", ABOUT, (8, 10_000), experiment)
+    support::run("demonstrating", ABOUT, (16, 5000), experiment)
 }
 
 fn experiment(options: &Options) -> limpid::Result<Report> {
@@ -33,7 +33,7 @@ fn experiment(options: &Options) -> limpid::Result<Report> {
     let small = trained(options, (20, 5), 0.7, (options.restarts, options.steps))?;
     show(&mut report, &small, "20 features in 5 dimensions")?;
     check(&mut report, &small)?;
-    let large = trained(options, (80, 20), 0.9, (1, options.steps / 4))?;
+    let large = trained(options, (80, 20), 0.9, (1, options.steps / 2))?;
     show(&mut report, &large, "80 features in 20 dimensions")?;
     Ok(report)
 }
@@ -49,7 +49,7 @@ fn trained(
     let linear = Problem::new(m, importance.clone(), FeatureDistribution::uniform(n, 1.0)?);
     let mut all = vec![Problem { architecture: Architecture::Linear, ..linear }];
     all.extend(problems(m, &importance, &DENSITIES, FeatureDistribution::uniform)?);
-    let settings = Training { restarts, steps, ..settings(options, 3e-3) };
+    let settings = Training { restarts, steps, batch: 512, ..settings(options, 3e-3) };
     train(&all, &settings, &format!("training {n} in {m}"))
 }
 
@@ -82,7 +82,7 @@ fn show(report: &mut Report, models: &[Trained<f32>], what: &str) -> limpid::Res
 }
 
 fn check(report: &mut Report, models: &[Trained<f32>]) -> limpid::Result<()> {
-    let importance: Array1<f64> = geometric(20, 0.7, 0)?;
+    let importance = geometric::<f64>(20, 0.7, 0)?;
     let excess = 100.0 * (models[0].evaluation.loss / linear_optimum(5, 1.0, &importance)? - 1.0);
     report.at_most("linear: loss above the closed-form optimum, %", excess, 1.0);
     let gram = interference(&models[0].model.weight)?.gram;
@@ -90,8 +90,11 @@ fn check(report: &mut Report, models: &[Trained<f32>]) -> limpid::Result<()> {
     let off = gram.indexed_iter().map(|(at, &g)| f64::from((g - ideal(at)).abs())).fold(0.0, f64::max);
     report.at_most("linear: largest distance of W^T W from the identity of the top 5", off, 0.02);
     for (index, published) in [(1, 0.0464), (2, 0.0335), (3, 0.00764), (4, 0.00136)] {
-        let ratio = models[index].evaluation.loss / published;
-        report.at_most(&format!("{}: loss / that of the reference", title(index)), ratio, 1.04);
+        // the samples that chose the best start are too few for a loss to a percent
+        let x = FeatureDistribution::uniform(20, DENSITIES[index - 1])?.sample(300_000, Seed(1))?;
+        let importance = geometric(20, 0.7, 0)?;
+        let (loss, _) = models[index].model.loss_and_gradient(&x, &importance, Reduction::FeatureSum)?;
+        report.at_most(&format!("{}: loss / that of the reference", title(index)), f64::from(loss) / published, 1.04);
     }
     for (index, kept) in [(1, 5.0..=5.0), (2, 6.0..=8.0), (3, 8.0..=10.0), (4, 10.0..=12.0)] {
         let got = represented_features(&models[index].model.weight, 0.5)?;

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn experiment(options: &Options) -> limpid::Result<Report> {
-    let side = if options.quick { 12 } else { 24 };
+    let side = if options.quick { 12 } else { 20 };
     let mut report = Report::new("Superposition as a phase change", &options.out);
     diagram(options, &mut report, &Grid::new(2, side), "two features in one dimension")?;
     diagram(options, &mut report, &Grid::new(3, side), "three features in two dimensions")?;

@@ -52,7 +52,7 @@ fn experiment(options: &Options) -> limpid::Result<Report> {
     let name = "Figure of \"Superposition in a Privileged Basis\"";
     report.figure(heat_maps(&maps, 6), &format!("{name}: W, features down, neurons across, -1 blue, 1 red."));
     let caption =
-        "which features each neuron answers to, one bar per neuron, one colour per feature (dark: important).";
+        "weights of each neuron as a stack, negative ones below the axis; one colour per feature (dark: important).";
     report.figure(stacked_bars(&stacks, 6), &format!("{name}: {caption}"));
     for (index, alone, shared) in [(0, 5, 0), (1, 3, 3), (2, 2, 5)] {
         let p = DENSITIES[index];

@@ -309,8 +309,10 @@ pub fn stacked_bars(panels: &[(String, Array2<f64>)], columns: usize) -> String 
                         // what is too thin to see goes into the next piece
                         if end - drawn > 0.3 {
                             let colour = viridis(feature as f64 / features.max(2) as f64);
-                            let top = if sign > 0.0 { axis - end } else { axis + drawn };
-                            svg.rectangle((left, top), (wide * 0.85, end - drawn), &colour);
+                            // an overlap, so that rounding leaves no gap
+                            let from = (drawn - 0.5_f64).max(0.0);
+                            let top = if sign > 0.0 { axis - end } else { axis + from };
+                            svg.rectangle((left, top), (wide * 0.85, end - from), &colour);
                             drawn = end;
                         }
                     }

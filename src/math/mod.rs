@@ -4,6 +4,7 @@ pub mod assignment;
 pub(crate) mod block;
 pub(crate) mod chacha;
 pub mod gemm;
+pub mod half;
 pub mod merge;
 pub mod optim;
 pub mod par;

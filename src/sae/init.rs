@@ -189,6 +189,6 @@ mod tests {
     fn the_median_of_four_points() {
         let points = array![[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [10.0, 10.0]];
         let median = geometric_median(&points, GeometricMedian { floor: 0.0, ..Default::default() }).unwrap();
-        assert!(median.iter().all(|x| (x - 1.000_002_17).abs() < 1e-8));
+        assert!(median.iter().all(|x| (*x - 1.000_002_17_f64).abs() < 1e-8));
     }
 }

@@ -1,6 +1,7 @@
 //! Golden cases of what autoencoders are trained with: initialisation, normalisation, schedules, resampling.
 
 use limpid::Scalar;
+use limpid::math::half::{bf16_from_f32, bf16_to_f32, f16_from_f32, f16_to_f32};
 use limpid::sae::decoder_norm::{normalise_rows, project_gradient};
 use limpid::sae::{
     GeometricMedian, InputNormalisation, expected_average_scale, geometric_median, unit_mean_square_scale,
@@ -16,6 +17,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         "geometric_median" => median::<T>(given),
         "input_normalisation" => input_normalisation::<T>(given),
         "decoder_unit_norm" => decoder_unit_norm::<T>(given),
+        "half_precision" => half_precision(given),
         _ => Err(format!("unknown primitive sae/{name}")),
     }
 }
@@ -66,4 +68,25 @@ fn decoder_unit_norm<T: Scalar>(given: &Given<'_>) -> Answer {
     ok(project_gradient(&w_dec, &mut gradient))?;
     normalise_rows(&mut w_dec);
     Ok(vec![("gradient", Outcome::tensor(&gradient)), ("w_dec", Outcome::tensor(&w_dec))])
+}
+
+fn half_precision(given: &Given<'_>) -> Answer {
+    let (shrink, grow): (fn(f32) -> u16, fn(u16) -> f32) = match given.text("format")? {
+        "f16" => (f16_from_f32, f16_to_f32),
+        "bf16" => (bf16_from_f32, bf16_to_f32),
+        other => return Err(format!("unknown format {other}")),
+    };
+    let bits = match given.text("direction")? {
+        "from_f32" => given.numbers("values")?.into_iter().map(|x| shrink(f32::of(x.unwrap_or(f64::NAN)))).collect(),
+        "to_f32" => {
+            let bits = given.counts("bits")?.into_iter().map(|b| u16::try_from(b).map_err(|error| error.to_string()));
+            bits.collect::<Result<Vec<_>, _>>()?
+        }
+        other => return Err(format!("unknown direction {other}")),
+    };
+    let values: Array1<f32> = bits.iter().map(|&b| grow(b)).collect();
+    Ok(vec![
+        ("bits", Outcome::list(bits, |b| Outcome::Number(f64::from(b)))),
+        ("values", Outcome::tensor(&values)),
+    ])
 }

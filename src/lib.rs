@@ -31,12 +31,14 @@
 extern crate alloc;
 
 pub mod error;
+#[cfg(feature = "formats")]
+pub mod formats;
 pub mod math;
 pub mod sae;
 pub mod scalar;
 pub mod superposition;
 
-pub use error::{Dims, Error, Result};
+pub use error::{Dims, Error, FormatKind, Result};
 pub use math::random::Seed;
 pub use scalar::Scalar;
 

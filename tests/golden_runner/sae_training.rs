@@ -85,8 +85,5 @@ fn half_precision(given: &Given<'_>) -> Answer {
         other => return Err(format!("unknown direction {other}")),
     };
     let values: Array1<f32> = bits.iter().map(|&b| grow(b)).collect();
-    Ok(vec![
-        ("bits", Outcome::list(bits, |b| Outcome::Number(f64::from(b)))),
-        ("values", Outcome::tensor(&values)),
-    ])
+    Ok(vec![("bits", Outcome::list(bits, |b| Outcome::Number(f64::from(b)))), ("values", Outcome::tensor(&values))])
 }

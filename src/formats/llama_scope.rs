@@ -1,0 +1,124 @@
+//! Llama Scope: `hyperparams.json` and `checkpoints/final.safetensors`; for the distilled R1 `config.json` and
+//! `sae_weights.safetensors`.
+//!
+//! ```text
+//! encoder.weight (m, d)   encoder.bias (m)   decoder.weight (d, m)   decoder.bias (d)
+//! s = √d / dataset_average_activation_norm.in          z = (s x) W_enc + b_enc
+//! f = z [z > θ]            x' = (f W_dec + b_dec)/s    θ = s jump_relu_threshold, or exp(log_jumprelu_threshold) (m)
+//! ```
+//!
+//! A transcoder whose output has another mean norm gets the ratio of both into its decoder. Weights are published with unit
+//! decoder rows, so that `sparsity_include_decoder_norm` changes nothing.
+//!
+//! Source: He et al. (arXiv 2410.20526), <https://github.com/OpenMOSS/Language-Model-SAEs>, and the loader of SAELens.
+
+use alloc::vec::Vec;
+
+use ndarray::Array1;
+
+use super::detect::Format;
+use super::fail;
+use super::files::Files;
+use super::loaded::{Axis, LoadedSae};
+use super::safetensors;
+use super::settings::Settings;
+use super::weights::{Weights, active, exponential};
+use crate::sae::{Activation, InputNormalisation, Sae};
+use crate::{FormatKind, Result, Scalar};
+
+pub(super) const SETTINGS: &str = "hyperparams.json";
+pub(super) const WEIGHTS: &str = "checkpoints/final.safetensors";
+
+pub(super) fn load<T: Scalar>(files: &Files<'_>) -> Result<LoadedSae<T>> {
+    let settings = files.settings(&[SETTINGS, "config.json"])?;
+    let settings = settings.ok_or(fail(FormatKind::Missing, "hyperparams.json", 0))?;
+    if settings.flag("use_glu_encoder")? == Some(true) {
+        return Err(fail(FormatKind::Architecture, "gated linear encoder of Llama Scope", 0));
+    }
+    let bytes = files.weights(&[WEIGHTS, "final.safetensors", "sae_weights.safetensors"], ".safetensors")?;
+    let mut weights = Weights::new(safetensors::read(bytes)?);
+    let mut w_dec = weights.decoder("decoder.weight", [Axis::Output, Axis::Latent])?;
+    let mut b_dec: Array1<T> = weights.vector("decoder.bias", Axis::Output)?;
+    let scale = Scale::of(&settings, b_dec.len())?;
+    if let Some(ratio) = scale.output {
+        weights.note("the ratio of the norms of input and output was multiplied into the decoder");
+        w_dec *= T::of(ratio);
+        b_dec *= T::of(ratio);
+    }
+    let m = w_dec.nrows();
+    let sae = Sae {
+        w_enc: weights.encoder("encoder.weight", [Axis::Latent, Axis::Input])?,
+        b_enc: weights.vector("encoder.bias", Axis::Latent)?,
+        w_dec,
+        b_dec,
+        w_skip: None,
+        activation: activation(&settings, scale.input.unwrap_or(1.0), m, &mut weights)?,
+        apply_b_dec_to_input: settings.flag("apply_decoder_bias_to_pre_encoder")?.unwrap_or(false),
+        normalisation: if scale.per_sample { InputNormalisation::ConstantNorm } else { InputNormalisation::None },
+        layers: 1,
+        prefixes: Vec::new(),
+    };
+    let mut loaded = LoadedSae::new(Format::LlamaScope, sae, weights)?
+        .sized(settings.count("d_model")?, settings.count("d_sae")?, None)?
+        .named(&settings, &["model_name"], &["hook_point_in"])?;
+    loaded.transcoder |= is_transcoder(&settings)?;
+    loaded.external_scale = scale.external;
+    scale.input.map_or(Ok(loaded.clone()), |scale| loaded.clone().scaled(scale))
+}
+
+fn is_transcoder(settings: &Settings<'_>) -> Result<bool> {
+    let output = settings.text("hook_point_out")?;
+    Ok(output.is_some() && output != settings.text("hook_point_in")?)
+}
+
+/// What inputs are multiplied by, and the decoder on top of the inverse of that.
+#[derive(Default)]
+struct Scale {
+    input: Option<f64>,
+    output: Option<f64>,
+    external: bool,
+    per_sample: bool,
+}
+
+impl Scale {
+    fn of(settings: &Settings<'_>, d_out: usize) -> Result<Self> {
+        let norms = settings.inside("dataset_average_activation_norm")?;
+        let stated = settings.text("norm_activation")?;
+        match (stated, norms.positive("in")?) {
+            (None | Some("dataset-wise"), Some(norm)) => {
+                let d_in = settings.count("d_model")?.unwrap_or(d_out);
+                let input = libm::sqrt(d_in as f64) / norm;
+                let output = norms.positive("out")?.filter(|_| is_transcoder(settings) == Ok(true));
+                let output = output.map(|norm| input * norm / libm::sqrt(d_out as f64)).filter(|&ratio| ratio != 1.0);
+                Ok(Self { input: Some(input), output, ..Self::default() })
+            }
+            (Some("dataset-wise"), None) => Ok(Self { external: true, ..Self::default() }),
+            (None | Some("inference"), _) => Ok(Self::default()),
+            (Some("token-wise"), _) => Ok(Self { per_sample: true, ..Self::default() }),
+            _ => Err(fail(FormatKind::Architecture, "norm_activation of Llama Scope", 0)),
+        }
+    }
+}
+
+fn activation<T: Scalar>(
+    settings: &Settings<'_>,
+    scale: f64,
+    m: usize,
+    weights: &mut Weights<'_>,
+) -> Result<Activation<T>> {
+    if weights.has("log_jumprelu_threshold") {
+        weights.note("thresholds are the exponentials of log_jumprelu_threshold");
+        let threshold = exponential(weights.vector("log_jumprelu_threshold", Axis::Latent)?)?;
+        return Ok(Activation::JumpRelu { threshold });
+    }
+    match settings.text("act_fn")?.unwrap_or("jumprelu") {
+        "jumprelu" => {
+            let threshold = settings.number("jump_relu_threshold")?.filter(|threshold| threshold.is_finite());
+            let threshold = threshold.ok_or(fail(FormatKind::Config, "jump_relu_threshold", 0))?;
+            Ok(weights.jump_relu(Array1::from_elem(m, T::of(threshold * scale))))
+        }
+        "relu" => Ok(Activation::Relu),
+        "topk" => Ok(Activation::TopK { k: active(settings.count("top_k")?, m)?, by_decoder_norm: false }),
+        _ => Err(fail(FormatKind::Architecture, "act_fn of Llama Scope", 0)),
+    }
+}

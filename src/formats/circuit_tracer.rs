@@ -123,3 +123,67 @@ fn cross<T: Scalar>(tensors: Tensors<'_>) -> Result<LoadedSae<T>> {
     (loaded.transcoder, loaded.output_layers) = (true, outputs);
     Ok(loaded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+    use ndarray::{Array3, array};
+
+    fn weights() -> Named {
+        let named = Named::default().with("W_enc", matrix(3, 2)).with("b_enc", vector(3));
+        named.with("W_dec", matrix(3, 2) * 2.0).with("b_dec", vector(2))
+    }
+
+    fn folder(weights: &Named) -> Folder {
+        Folder::default().with("layer_4.safetensors", weights.safetensors())
+    }
+
+    #[test]
+    fn the_encoder_is_the_other_way_round() {
+        let loaded = folder(&weights()).load().unwrap();
+        assert_eq!((loaded.format, loaded.transcoder), (Format::CircuitTracer, true));
+        assert_eq!((&loaded.sae.w_enc, &loaded.sae.w_dec), (&matrix(3, 2).reversed_axes(), &(matrix(3, 2) * 2.0)));
+        assert!(loaded.sae.activation == Activation::Relu && !loaded.sae.apply_b_dec_to_input);
+        let jump = folder(&weights().with("activation_function.threshold", vector(3))).load().unwrap();
+        assert_eq!(jump.sae.activation, Activation::JumpRelu { threshold: vector(3) });
+        let top = folder(&weights().with("k", array![2.0]).with("W_skip", matrix(2, 2))).load().unwrap();
+        assert_eq!(top.sae.activation, Activation::TopK { k: 2, by_decoder_norm: false });
+        assert_eq!(top.sae.w_skip, Some(matrix(2, 2)));
+        assert!(folder(&weights().with("k", array![4.0])).load().is_err());
+        let two = folder(&weights()).with("layer_5.safetensors", weights().safetensors());
+        assert_eq!(two.load().unwrap_err().format_kind(), Some(FormatKind::Ambiguous));
+        let hint = Hint { format: Some(Format::CircuitTracer), layer: Some(5), ..Hint::default() };
+        assert!(two.load_with(hint).is_ok());
+    }
+
+    /// Two layers: the first writes to both outputs, the second to its own.
+    fn cross_layer() -> Folder {
+        let decoders = [Array3::from_shape_fn((3, 2, 2), |(i, j, k)| (i + 2 * j + k) as f64), Array3::ones((3, 1, 2))];
+        let [first, second] = decoders;
+        let encoder = |w, b, d| Named::default().with(w, matrix(3, 2)).with(b, vector(3)).with(d, vector(2));
+        let second_encoder = encoder("W_enc_1", "b_enc_1", "b_dec_1").with("threshold_1", vector(3));
+        Folder::default()
+            .with("W_enc_0.safetensors", encoder("W_enc_0", "b_enc_0", "b_dec_0").safetensors())
+            .with("W_dec_0.safetensors", Named::default().with("W_dec_0", first).safetensors())
+            .with("W_enc_1.safetensors", second_encoder.safetensors())
+            .with("W_dec_1.safetensors", Named::default().with("W_dec_1", second).safetensors())
+    }
+
+    #[test]
+    fn layers_add_up_to_each_output_with_one_bias() {
+        let folder = cross_layer();
+        assert_eq!(folder.load().unwrap_err().format_kind(), Some(FormatKind::Ambiguous));
+        let at = |layer| folder.load_with(Hint { layer: Some(layer), ..Hint::default() }).unwrap();
+        let (first, second) = (at(0), at(1));
+        assert_eq!((first.output_layers, first.sae.d_out(), second.output_layers), (2, 4, 1));
+        assert_eq!(second.sae.activation, Activation::JumpRelu { threshold: vector(3) });
+        let dead = array![[-100.0, 100.0]];
+        let quiet = |sae: &Sae<f64>| sae.decode(&(sae.encode(&dead).unwrap() * 0.0)).unwrap();
+        let (own, later) = (quiet(&first.sae), quiet(&second.sae));
+        assert_eq!(own.row(0).to_vec(), [vector(2).to_vec(), vec![0.0, 0.0]].concat());
+        assert_eq!(later.row(0), vector(2));
+        let half = Folder(folder.0[..1].to_vec());
+        assert_eq!(half.load().unwrap_err().format_kind(), Some(FormatKind::Missing));
+    }
+}

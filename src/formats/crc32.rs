@@ -47,7 +47,7 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
         crc = next;
     }
     for &byte in rest {
-        crc = crc >> 8 ^ TABLES[0][(crc as u8 ^ byte) as usize];
+        crc = crc >> 8 ^ TABLES[0][usize::from(crc.to_le_bytes()[0] ^ byte)];
     }
     !crc
 }

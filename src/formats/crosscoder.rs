@@ -61,3 +61,37 @@ pub(super) fn load<T: Scalar>(files: &Files<'_>) -> Result<LoadedSae<T>> {
     let width = width.map(|d| d.checked_mul(layers).ok_or(fail(FormatKind::Config, "d_in", 0))).transpose()?;
     loaded.sized(width, settings.count("dict_size")?, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, vector};
+    use super::*;
+    use ndarray::array;
+
+    fn weights() -> Named {
+        let cube = |shape: (usize, usize, usize)| Array3::from_shape_fn(shape, |(i, j, k)| (i * 3 + j * 2 + k) as f64);
+        let named = Named::default().with("W_enc", cube((3, 2, 4))).with("W_dec", cube((4, 3, 2)));
+        named.with("b_enc", vector(4)).with("b_dec", array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    }
+
+    #[test]
+    fn layers_lie_side_by_side() {
+        for folder in [
+            Folder::default().with(WEIGHTS, weights().torch(&[])),
+            Folder::default().with("any.pt", weights().torch(&[])),
+            Folder::default().with("any.safetensors", weights().safetensors()),
+        ] {
+            let folder = folder.with(SETTINGS, r#"{"d_in": 2, "dict_size": 4}"#);
+            let loaded = folder.load().unwrap();
+            assert_eq!((loaded.format, loaded.sae.layers, loaded.output_layers), (Format::Crosscoder, 3, 3));
+            assert_eq!([loaded.sae.w_enc[[2, 1]], loaded.sae.w_enc[[3, 1]]], [4.0, 6.0]);
+            assert_eq!([loaded.sae.w_dec[[1, 2]], loaded.sae.w_dec[[1, 3]]], [5.0, 6.0]);
+            assert_eq!(loaded.sae.b_dec, array![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+            let wrong = folder.with(SETTINGS, r#"{"d_in": 3}"#).load().unwrap_err();
+            assert_eq!(wrong.format_kind(), Some(FormatKind::Shape));
+        }
+        let short = weights().with("b_dec", array![[1.0, 2.0]]);
+        let error = Folder::default().with(WEIGHTS, short.torch(&[])).load().unwrap_err();
+        assert_eq!(error.format_kind(), Some(FormatKind::Shape));
+    }
+}

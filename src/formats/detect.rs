@@ -191,3 +191,57 @@ fn of_settings(files: &Files<'_>) -> Result<Format> {
         () => Err(nothing),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+
+    fn bare(w_enc: (usize, usize), name: &str) -> Result<Format> {
+        let named = Named::default()
+            .with("W_enc", matrix(w_enc.0, w_enc.1))
+            .with("W_dec", matrix(3, 2 + w_enc.0 / 3 * (w_enc.1 / 3)));
+        detect(&Folder::default().with(name, named.safetensors()).files())
+    }
+
+    #[test]
+    fn the_orientation_of_an_encoder_tells_two_formats_apart_unless_it_is_square() {
+        assert_eq!(bare((3, 2), "a.safetensors"), Ok(Format::CircuitTracer));
+        assert_eq!(bare((2, 3), "a.safetensors"), Ok(Format::SaeLens));
+        assert_eq!(bare((3, 3), "layer_0.safetensors"), Ok(Format::CircuitTracer));
+        assert_eq!(bare((3, 3), "a.safetensors").unwrap_err().format_kind(), Some(FormatKind::Ambiguous));
+    }
+
+    #[test]
+    fn settings_alone_say_what_is_missing() {
+        let detected = |name: &str, text: &str| detect(&Folder::default().with(name, text).files());
+        assert_eq!(detected("cfg.json", r#"{"d_sae": 3}"#), Ok(Format::SaeLens));
+        assert_eq!(detected("cfg.json", r#"{"num_latents": 3}"#), Ok(Format::Sparsify));
+        assert_eq!(detected("cfg.json", r#"{"dict_size": 3}"#), Ok(Format::Crosscoder));
+        assert_eq!(detected("config.json", r#"{"trainer": {}}"#), Ok(Format::DictionaryLearning));
+        assert_eq!(detected("config.json", "{}").unwrap_err().format_kind(), Some(FormatKind::Missing));
+        assert_eq!(detect(&Files::new()).unwrap_err().format_kind(), Some(FormatKind::Missing));
+    }
+
+    #[test]
+    fn two_models_are_one_too_many() {
+        let kind = |a: &str, b: &str| {
+            let files = Folder::default().with(a, "").with(b, "");
+            detect(&files.files()).unwrap_err().format_kind().unwrap()
+        };
+        assert_eq!(kind("ae.pt", "params.npz"), FormatKind::Ambiguous);
+        assert_eq!(kind("0.pt", "1.pt"), FormatKind::Ambiguous);
+        assert_eq!(kind("0.pt", "a.safetensors"), FormatKind::Ambiguous);
+    }
+
+    #[test]
+    fn unknown_names_are_not_guessed_at() {
+        let named = Named::default().with("a", vector(2)).with("b", vector(3));
+        let kind = |name: &str, bytes| detect(&Folder::default().with(name, bytes).files()).unwrap_err().format_kind();
+        assert_eq!(kind("a.safetensors", named.safetensors()), Some(FormatKind::Architecture));
+        assert_eq!(kind("a.pt", named.torch(&[])), Some(FormatKind::Architecture));
+        let llama = Named::default().with("encoder.weight", matrix(3, 2)).with("decoder.weight", matrix(2, 3));
+        let files = Folder::default().with("x.safetensors", llama.safetensors());
+        assert_eq!(detect(&files.files()), Ok(Format::LlamaScope));
+    }
+}

@@ -213,3 +213,78 @@ fn prefixes(groups: &[usize], m: usize) -> Result<Vec<usize>> {
     let wrong = fail(FormatKind::Shape, "group_sizes that add up to the latents", 0);
     if ends.is_empty() || end == m { Ok(ends) } else { Err(wrong) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+    use ndarray::{arr0, array};
+
+    fn linear() -> Named {
+        let named = Named::default().with("encoder.weight", matrix(3, 2)).with("decoder.weight", matrix(2, 3));
+        named.with("encoder.bias", vector(3))
+    }
+
+    fn chosen() -> Named {
+        linear().with("b_dec", vector(2)).with("k", arr0(2.0)).with("threshold", arr0(0.5))
+    }
+
+    fn load(file: Vec<u8>) -> Result<LoadedSae<f64>> {
+        Folder::default().with(WEIGHTS, file).load()
+    }
+
+    #[test]
+    fn without_settings_the_names_tell_the_class() {
+        let relu = load(linear().with("bias", vector(2)).torch(&[])).unwrap().sae;
+        assert!(relu.apply_b_dec_to_input && relu.activation == Activation::Relu);
+        assert_eq!((relu.w_enc, relu.w_dec), (matrix(3, 2).reversed_axes(), matrix(2, 3).reversed_axes()));
+        assert!(!load(linear().with("decoder.bias", vector(2)).torch(&[])).unwrap().sae.apply_b_dec_to_input);
+        let gated = linear().without("encoder.bias").with("decoder_bias", vector(2)).with("gate_bias", vector(3));
+        let gated = load(gated.with("mag_bias", vector(3)).with("r_mag", vector(3)).torch(&[])).unwrap();
+        assert!(matches!(gated.sae.activation, Activation::Gated { .. }));
+        let plain = Named::default().with("W_enc", matrix(2, 3)).with("W_dec", matrix(3, 2)).with("b_enc", vector(3));
+        let plain = plain.with("b_dec", vector(2));
+        let jump = load(plain.clone().with("threshold", vector(3)).torch(&[])).unwrap().sae;
+        assert_eq!((jump.w_enc, jump.activation), (matrix(2, 3), Activation::JumpRelu { threshold: vector(3) }));
+        let nested = plain.with("threshold", arr0(0.5)).with("k", arr0(2.0)).with("group_sizes", array![1.0, 2.0]);
+        let loaded = load(nested.torch(&[])).unwrap();
+        assert_eq!((loaded.sae.prefixes, loaded.batch_k), (vec![1, 3], Some(2.0)));
+        let error = load(nested.with("group_sizes", array![1.0, 1.0]).torch(&[])).unwrap_err();
+        assert_eq!(error.format_kind(), Some(FormatKind::Shape));
+    }
+
+    #[test]
+    fn a_choice_per_sample_or_by_batch_takes_a_hint() {
+        let folder = Folder::default().with(WEIGHTS, chosen().torch(&[]));
+        assert_eq!(folder.load().unwrap_err().format_kind(), Some(FormatKind::Ambiguous));
+        let with = |batch| folder.load_with(Hint { batch_top_k: Some(batch), ..Hint::default() }).unwrap();
+        assert_eq!(with(false).sae.activation, Activation::TopK { k: 2, by_decoder_norm: false });
+        assert_eq!(with(true).sae.activation, Activation::JumpRelu { threshold: array![0.5, 0.5, 0.5] });
+        let older = load(chosen().without("threshold").torch(&[])).unwrap();
+        assert!(matches!(older.sae.activation, Activation::TopK { k: 2, .. }));
+        let named = |class: &str| {
+            let settings = alloc::format!(r#"{{"trainer": {{"dict_class": "{class}", "dict_size": 3}}}}"#);
+            folder.clone().with(SETTINGS, settings).load().map(|loaded| loaded.batch_k)
+        };
+        assert_eq!((named("AutoEncoderTopK"), named("BatchTopKSAE")), (Ok(None), Ok(Some(2.0))));
+        assert_eq!(named("Other").unwrap_err().format_kind(), Some(FormatKind::Architecture));
+        assert_eq!(named("AutoEncoder").unwrap_err().format_kind(), Some(FormatKind::Missing));
+        let many = Folder::default().with(WEIGHTS, chosen().with("k", arr0(4.0)).torch(&[]));
+        let error = many.load_with(Hint { batch_top_k: Some(false), ..Hint::default() }).unwrap_err();
+        assert_eq!(error.format_kind(), Some(FormatKind::Config));
+    }
+
+    #[test]
+    fn a_checkpoint_divides_its_inputs() {
+        let named = linear().with("bias", vector(2));
+        let factor = [&b"G"[..], &2.0_f64.to_be_bytes()].concat();
+        for factor in [&factor[..], b"K\x02"] {
+            let loaded = load(named.torch_inside(&["ae"], &[("norm_factor", factor)])).unwrap();
+            assert_eq!(loaded.norm_factor, Some(2.0));
+            assert_eq!(loaded.sae.normalisation, InputNormalisation::Scale(0.5));
+        }
+        assert_eq!(load(named.torch_inside(&["ae"], &[("norm_factor", b"N")])).unwrap().norm_factor, None);
+        let error = load(named.torch_inside(&["ae"], &[("norm_factor", b"K\0")])).unwrap_err();
+        assert_eq!(error.format_kind(), Some(FormatKind::Config));
+    }
+}

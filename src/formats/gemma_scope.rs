@@ -43,10 +43,9 @@ pub(super) fn load<T: Scalar>(files: &Files<'_>) -> Result<LoadedSae<T>> {
 
 pub(super) fn load_2<T: Scalar>(files: &Files<'_>, hint: &Hint) -> Result<LoadedSae<T>> {
     let settings = files.settings(&["config.json"])?;
-    if let Some(settings) = &settings {
-        if settings.text("architecture")?.is_some_and(|name| name != "jump_relu") {
-            return Err(fail(FormatKind::Architecture, "architecture of a Gemma Scope config.json", 0));
-        }
+    let name = settings.as_ref().map_or(Ok(None), |settings| settings.text("architecture"))?;
+    if name.is_some_and(|name| name != "jump_relu") {
+        return Err(fail(FormatKind::Architecture, "architecture of a Gemma Scope config.json", 0));
     }
     let (bytes, layer) = weights_2(files, hint)?;
     let mut weights = Weights::new(safetensors::read(bytes)?);
@@ -150,4 +149,54 @@ pub(super) fn later_layers<T: Scalar>(
     let mut w_skip = Array2::zeros((outputs * d, skip.ncols()));
     w_skip.slice_axis_mut(Dimension(0), own).assign(&skip);
     Ok((w_dec, b_dec, Some(w_skip)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+    use ndarray::{Array3, array};
+
+    fn weights() -> Named {
+        let named = Named::default().with("w_enc", matrix(2, 3)).with("b_enc", vector(3)).with("b_dec", vector(2));
+        named.with("w_dec", matrix(3, 2)).with("threshold", vector(3))
+    }
+
+    fn kind(weights: &Named, settings: &str) -> FormatKind {
+        let folder = Folder::default().with(WEIGHTS_2, weights.safetensors()).with("config.json", settings);
+        folder.load().unwrap_err().format_kind().unwrap()
+    }
+
+    #[test]
+    fn a_transcoder_is_told_by_its_settings() {
+        let folder = Folder::default().with(WEIGHTS_2, weights().safetensors());
+        assert!(!folder.load().unwrap().transcoder);
+        let out = r#"{"hf_hook_point_in": "a", "hf_hook_point_out": "b", "model_name": "gemma"}"#;
+        let loaded = folder.clone().with("config.json", out).load().unwrap();
+        assert!(loaded.transcoder && loaded.model.as_deref() == Some("gemma"));
+        assert_eq!(kind(&weights(), r#"{"affine_connection": true}"#), FormatKind::Missing);
+        assert_eq!(kind(&weights(), r#"{"architecture": "topk"}"#), FormatKind::Architecture);
+        assert_eq!(kind(&weights().without("threshold"), "{}"), FormatKind::Missing);
+    }
+
+    #[test]
+    fn later_layers_lie_side_by_side() {
+        let cube = Array3::from_shape_fn((3, 3, 2), |(i, layer, j)| (100 * i + 10 * layer + j) as f64);
+        let affine = array![[1.0, 2.0], [3.0, 4.0]];
+        let named = weights().with("w_dec", cube).with("affine_skip_connection", affine);
+        let folder = Folder::default().with("params_layer_1.safetensors", named.safetensors());
+        let loaded = folder.load().unwrap();
+        assert_eq!((loaded.sae.d_out(), loaded.output_layers, loaded.transcoder), (4, 2, true));
+        assert_eq!(loaded.sae.w_dec.row(2), array![210.0, 211.0, 220.0, 221.0]);
+        let b_dec = vector(2);
+        assert_eq!(loaded.sae.b_dec, array![b_dec[0], b_dec[1], 0.0, 0.0]);
+        let w_skip = loaded.sae.w_skip.unwrap();
+        assert_eq!(w_skip, array![[1.0, 3.0], [2.0, 4.0], [0.0, 0.0], [0.0, 0.0]]);
+        // the name of the file has the layer; without it a hint must
+        let unnamed = Folder::default().with(WEIGHTS_2, named.safetensors());
+        assert_eq!(unnamed.load().unwrap_err().format_kind(), Some(FormatKind::Ambiguous));
+        let at = |layer| unnamed.load_with(Hint { layer: Some(layer), ..Hint::default() });
+        assert_eq!(at(2).unwrap().sae.d_out(), 2);
+        assert_eq!(at(3).unwrap_err().format_kind(), Some(FormatKind::Shape));
+    }
 }

@@ -232,7 +232,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// The character of `\uXXXX`, or of two of them that make one; a half that stands alone becomes U+FFFD.
+    /// The character of `\uhhhh`, or of two of them that make one; a half that stands alone becomes U+FFFD.
     fn unicode(&mut self) -> Result<char> {
         let first = self.hex()?;
         if !(0xd800..0xdc00).contains(&first) || !self.rest().starts_with("\\u") {

@@ -122,3 +122,59 @@ fn activation<T: Scalar>(
         _ => Err(fail(FormatKind::Architecture, "act_fn of Llama Scope", 0)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+    use ndarray::array;
+
+    fn weights() -> Named {
+        let named = Named::default().with("encoder.weight", matrix(3, 4)).with("encoder.bias", vector(3));
+        named.with("decoder.weight", matrix(4, 3)).with("decoder.bias", vector(4))
+    }
+
+    fn load(weights: &Named, settings: &str) -> Result<LoadedSae<f64>> {
+        Folder::default().with(WEIGHTS, weights.safetensors()).with(SETTINGS, settings).load()
+    }
+
+    #[test]
+    fn a_transcoder_comes_out_in_the_units_of_its_output() {
+        let norms = r#""jump_relu_threshold": 1.5, "dataset_average_activation_norm": {"in": 4.0, "out": 8.0}"#;
+        let same = load(&weights(), &alloc::format!("{{{norms}}}")).unwrap();
+        assert_eq!((same.input_scale, &same.sae.w_dec), (Some(0.5), &matrix(4, 3).reversed_axes()));
+        assert_eq!(same.sae.activation, Activation::JumpRelu { threshold: array![0.75, 0.75, 0.75] });
+        let other = alloc::format!(r#"{{{norms}, "hook_point_in": "a", "hook_point_out": "b"}}"#);
+        let other = load(&weights(), &other).unwrap();
+        assert!(other.transcoder && other.hook.as_deref() == Some("a"));
+        let x = array![[0.3, -0.2, 0.5, 1.0]];
+        let twice = same.sae.reconstruct(&x).unwrap() * 2.0;
+        assert!((twice - other.sae.reconstruct(&x).unwrap()).iter().all(|e| e.abs() < 1e-12));
+    }
+
+    #[test]
+    fn the_distilled_ones_have_a_threshold_each() {
+        let named = weights().with("log_jumprelu_threshold", array![0.0, -1.0, 1.0]);
+        let folder = Folder::default().with("sae_weights.safetensors", named.safetensors());
+        let loaded = folder.with("config.json", r#"{"norm_activation": "dataset-wise", "d_model": 4}"#).load().unwrap();
+        let Activation::JumpRelu { threshold } = &loaded.sae.activation else { panic!("{:?}", loaded.sae.activation) };
+        assert!(loaded.external_scale && threshold[0] == 1.0 && (threshold[2] - core::f64::consts::E).abs() < 1e-12);
+        let huge = weights().with("log_jumprelu_threshold", array![0.0, 1e4, 1.0]);
+        assert_eq!(load(&huge, "{}").unwrap_err().format_kind(), Some(FormatKind::NotFinite));
+    }
+
+    #[test]
+    fn other_activations_and_normalisations_are_told() {
+        let of = |settings: &str| load(&weights(), settings);
+        assert_eq!(of(r#"{"act_fn": "relu"}"#).unwrap().sae.activation, Activation::Relu);
+        let top = of(r#"{"act_fn": "topk", "top_k": 2, "norm_activation": "token-wise"}"#).unwrap().sae;
+        assert_eq!(top.activation, Activation::TopK { k: 2, by_decoder_norm: false });
+        assert_eq!(top.normalisation, InputNormalisation::ConstantNorm);
+        let kind = |settings: &str| of(settings).unwrap_err().format_kind().unwrap();
+        assert_eq!(kind("{}"), FormatKind::Config);
+        assert_eq!(kind(r#"{"act_fn": "tanh"}"#), FormatKind::Architecture);
+        assert_eq!(kind(r#"{"act_fn": "relu", "norm_activation": "batch-wise"}"#), FormatKind::Architecture);
+        assert_eq!(kind(r#"{"act_fn": "relu", "use_glu_encoder": true}"#), FormatKind::Architecture);
+        assert_eq!(kind(r#"{"act_fn": "relu", "dataset_average_activation_norm": {"in": 0}}"#), FormatKind::Config);
+    }
+}

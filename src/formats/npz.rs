@@ -171,7 +171,7 @@ fn dtype_of(name: &str) -> Result<Dtype> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::zip::tests::archive;
+    use super::super::testing::archive;
     use super::*;
     use ndarray::array;
 

@@ -74,3 +74,38 @@ fn activation<T: Scalar>(checkpoint: &Checkpoint<'_>, m: usize, weights: &Weight
 fn text<'a>(pickle: &Pickle<'a>, dict: &Node<'a>, key: &str) -> Option<&'a str> {
     if let Some(Node::Text(text)) = pickle.get(dict, key) { Some(text) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{self, Folder, Named, matrix, vector};
+    use super::*;
+    use ndarray::arr0;
+
+    fn load(named: &Named, others: &[(&str, &[u8])]) -> Result<LoadedSae<f64>> {
+        Folder::default().with("3.pt", named.torch(others)).load()
+    }
+
+    fn weights() -> Named {
+        let named = Named::default().with("encoder.weight", matrix(3, 2)).with("latent_bias", vector(3));
+        named.with("decoder.weight", matrix(2, 3)).with("pre_bias", vector(2))
+    }
+
+    #[test]
+    fn top_k_comes_with_a_layer_norm() {
+        let state = [&b"}"[..], &testing::text("k"), b"K\x02s"].concat();
+        let top = testing::text("TopK");
+        let loaded = load(&weights(), &[("activation", &top), ("activation_state_dict", &state)]).unwrap();
+        assert_eq!(loaded.sae.activation, Activation::TopK { k: 2, by_decoder_norm: false });
+        assert_eq!(loaded.sae.normalisation, InputNormalisation::LayerNorm { epsilon: 1e-5, unbiased: true });
+        let beside = load(&weights().with("activation.k", arr0(1.0)), &[("activation", &top)]).unwrap();
+        assert_eq!(beside.sae.activation, Activation::TopK { k: 1, by_decoder_norm: false });
+        let kind = |others: &[(&str, &[u8])]| load(&weights(), others).unwrap_err().format_kind().unwrap();
+        assert_eq!(kind(&[("activation", &top)]), FormatKind::Missing);
+        assert_eq!(kind(&[("activation", &testing::text("Identity"))]), FormatKind::Architecture);
+        let identity = testing::text("Identity");
+        let after = [("activation", &top[..]), ("activation.k", b"K\x01"), ("activation.postact_fn", &identity)];
+        assert_eq!(kind(&after), FormatKind::Architecture);
+        assert_eq!(kind(&[("activation", &top), ("activation.k", b"K\x04")]), FormatKind::Config);
+        assert_eq!(load(&weights(), &[]).unwrap().sae.activation, Activation::Relu);
+    }
+}

@@ -231,3 +231,118 @@ fn log10_sparsity<T: Scalar>(files: &Files<'_>, m: usize) -> Result<Option<Array
     check_shape("sparsity", &sparsity, &[m])?;
     Ok(Some(sparsity))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+    use ndarray::array;
+
+    fn weights() -> Named {
+        let named = Named::default().with("W_enc", matrix(2, 3)).with("b_enc", vector(3));
+        named.with("W_dec", matrix(3, 2)).with("b_dec", vector(2))
+    }
+
+    fn folder(weights: &Named, settings: &str) -> Folder {
+        Folder::default().with(WEIGHTS, weights.safetensors()).with(SETTINGS, settings)
+    }
+
+    fn kind(weights: &Named, settings: &str) -> FormatKind {
+        folder(weights, settings).load().unwrap_err().format_kind().unwrap()
+    }
+
+    #[test]
+    fn a_finetuned_size_goes_into_the_decoder() {
+        let scaled = weights().with("scaling_factor", array![1.0, 2.0, 4.0]);
+        let loaded = folder(&scaled, r#"{"finetuning_scaling_factor": true}"#).load().unwrap();
+        assert_eq!(loaded.sae.w_dec, matrix(3, 2) * array![[1.0], [2.0], [4.0]]);
+        assert!(folder(&scaled, r#"{"uses_scaling_factor": true}"#).load().is_ok());
+        assert_eq!(kind(&scaled, r#"{"finetuning_scaling_factor": false}"#), FormatKind::Config);
+        let short = weights().with("scaling_factor", array![2.0]);
+        assert_eq!(kind(&short, "{}"), FormatKind::Shape);
+    }
+
+    #[test]
+    fn a_checkpoint_of_batch_top_k_has_one_threshold() {
+        let named = weights().with("topk_threshold", ndarray::arr0(0.25));
+        let loaded = folder(&named, r#"{"architecture": "batchtopk", "k": 1.5}"#).load().unwrap();
+        assert_eq!(loaded.sae.activation, Activation::JumpRelu { threshold: array![0.25, 0.25, 0.25] });
+        assert_eq!(loaded.batch_k, Some(1.5));
+        let settings = r#"{"architecture": "matryoshka_batchtopk", "k": 2, "rescale_acts_by_decoder_norm": true, "matryoshka_widths": [1]}"#;
+        let loaded = folder(&named, settings).load().unwrap();
+        assert!(matches!(
+            loaded.sae.activation,
+            Activation::BatchTopK { by_decoder_norm: true, threshold: Some(_), .. }
+        ));
+        assert_eq!(loaded.sae.prefixes, [1, 3]);
+        assert_eq!(kind(&weights(), r#"{"architecture": "batchtopk", "k": 2}"#), FormatKind::Missing);
+    }
+
+    #[test]
+    fn an_external_scale_is_taken_from_where_it_is() {
+        let outside = folder(&weights(), r#"{"normalize_activations": true}"#);
+        assert!(outside.load().unwrap().external_scale);
+        let beside = outside.clone().with(SCALER, r#"{"scaling_factor": 0.5}"#).load().unwrap();
+        assert_eq!((beside.input_scale, beside.external_scale), (Some(0.5), false));
+        assert_eq!(beside.sae.normalisation, InputNormalisation::Scale(0.5));
+        let folded = outside.clone().with(SCALER, r#"{"scaling_factor": null}"#).load().unwrap();
+        assert!(folded.external_scale);
+        let hint = super::super::Hint { input_scale: Some(2.0), ..Default::default() };
+        assert_eq!(outside.load_with(hint).unwrap().sae.normalisation, InputNormalisation::Scale(2.0));
+        let none = folder(&weights(), "{}").with(SCALER, r#"{"scaling_factor": 0.5}"#).load().unwrap();
+        assert_eq!(none.sae.normalisation, InputNormalisation::None);
+        assert!(outside.with(SCALER, r#"{"scaling_factor": 0}"#).load().is_err());
+    }
+
+    #[test]
+    fn thresholds_below_zero_act_as_zero() {
+        let named = weights().with("threshold", array![-0.5, 0.0, 0.5]);
+        let loaded = folder(&named, r#"{"architecture": "jumprelu"}"#).load().unwrap();
+        assert_eq!(loaded.sae.activation, Activation::JumpRelu { threshold: array![0.0, 0.0, 0.5] });
+        assert_eq!(loaded.notes.len(), 1);
+    }
+
+    #[test]
+    fn outputs_of_heads_are_noted() {
+        let noted = |settings: &str| folder(&weights(), settings).load().unwrap().notes.len();
+        assert_eq!(noted(r#"{"hook_point": "blocks.1.attn.hook_z"}"#), 1);
+        assert_eq!(noted(r#"{"reshape_activations": "hook_z", "metadata": {"hook_name": "x"}}"#), 1);
+        assert_eq!(noted(r#"{"metadata": {"hook_name": "blocks.1.hook_resid_post"}}"#), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_represented_is_refused() {
+        for (settings, expected) in [
+            (r#"{"architecture": "temporal"}"#, FormatKind::Architecture),
+            (r#"{"activation_fn": "tanh-relu"}"#, FormatKind::Architecture),
+            (r#"{"architecture": "gated", "activation_fn": "topk"}"#, FormatKind::Architecture),
+            (r#"{"normalize_activations": "covariance_whitening"}"#, FormatKind::Architecture),
+            (r#"{"architecture": "transcoder", "normalize_activations": "layer_norm"}"#, FormatKind::Architecture),
+            (r#"{"architecture": "transcoder", "apply_b_dec_to_input": true}"#, FormatKind::Config),
+            (r#"{"architecture": "skip_transcoder"}"#, FormatKind::Missing),
+            (r#"{"architecture": "topk"}"#, FormatKind::Config),
+            (r#"{"architecture": "topk", "k": 2.5}"#, FormatKind::Config),
+            (r#"{"architecture": "topk", "k": 0}"#, FormatKind::Config),
+            (r#"{"architecture": 3}"#, FormatKind::Config),
+            (r#"{"d_in": 3}"#, FormatKind::Shape),
+            (r#"{"matryoshka_widths": [2, 1]}"#, FormatKind::Config),
+            (r#"{"matryoshka_widths": ["a"]}"#, FormatKind::Config),
+        ] {
+            assert_eq!(kind(&weights(), settings), expected, "{settings}");
+        }
+        let transposed = weights().with("W_enc", matrix(3, 2));
+        assert_eq!(kind(&transposed, "{}"), FormatKind::Shape);
+        let empty = Named::default().with("W_enc", matrix(2, 0)).with("b_enc", vector(0)).with("W_dec", matrix(0, 2));
+        assert_eq!(kind(&empty.with("b_dec", vector(2)), "{}"), FormatKind::Shape);
+        let sparsity = Named::default().with("sparsity", vector(2)).safetensors();
+        let error = folder(&weights(), "{}").with(SPARSITY, sparsity).load().unwrap_err();
+        assert_eq!(error.format_kind(), Some(FormatKind::Shape));
+    }
+
+    #[test]
+    fn a_square_matrix_is_not_transposed() {
+        let named = Named::default().with("W_enc", matrix(3, 3)).with("b_enc", vector(3));
+        let loaded = folder(&named.with("W_dec", matrix(3, 3) * 2.0).with("b_dec", vector(3)), "{}").load().unwrap();
+        assert_eq!((loaded.sae.w_enc, loaded.sae.w_dec), (matrix(3, 3), matrix(3, 3) * 2.0));
+    }
+}

@@ -87,12 +87,9 @@ fn representable<T: Scalar>(sae: &Sae<T>) -> Result<Cow<'_, Sae<T>>> {
         return Err(Error::Unsupported { what: "matching pursuit whose encoder is not the transposed decoder" });
     }
     let sae = match sae.normalisation {
-        InputNormalisation::Scale(_) if pursuit || sae.w_skip.is_some() => {
-            return Err(Error::Unsupported {
-                what: "a scale of inputs with matching pursuit or a skip path, in SAELens",
-            });
-        }
-        InputNormalisation::Scale(_) => Cow::Owned(sae.fold_input_scale(FoldScale::Encoder)?),
+        // the convention of SAELens, and the only one that matching pursuit has
+        InputNormalisation::Scale(_) if !pursuit => Cow::Owned(sae.fold_input_scale(FoldScale::Encoder)?),
+        InputNormalisation::Scale(_) => Cow::Owned(sae.fold_input_scale(FoldScale::Bias)?),
         _ => Cow::Borrowed(sae),
     };
     match sae.activation {
@@ -276,7 +273,7 @@ mod tests {
                 let loaded = again(&sae, &SaveSettings { transcoder: true, ..wide() });
                 assert!(loaded.sae == sae && loaded.transcoder);
             }
-            sae.w_dec = sae.w_dec.slice_move(ndarray::s![.., ..2]);
+            sae.w_dec = sae.w_dec.slice_axis_move(ndarray::Axis(1), ndarray::Slice::from(..2));
             sae.b_dec = array![0.5, -0.5];
             sae.w_skip = Some(array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
             assert!(again(&sae, &wide()).sae == sae);
@@ -286,12 +283,26 @@ mod tests {
     #[test]
     fn forms_that_saelens_lacks_become_others_that_do_the_same() {
         let x = array![[1.0, -0.5, 2.0], [0.5, 1.5, -1.0]];
-        let mut sae = sae(Activation::BatchTopK { k: 2.0, by_decoder_norm: true, threshold: Some(0.5) });
-        sae.normalisation = InputNormalisation::Scale(0.5);
-        let loaded = again(&sae, &wide());
-        assert!(matches!(loaded.sae.activation, Activation::JumpRelu { .. }));
-        let difference = loaded.sae.reconstruct(&x).unwrap() - sae.reconstruct(&x).unwrap();
-        assert!(difference.iter().all(|e| e.abs() < 1e-12));
+        for kind in [
+            Activation::BatchTopK { k: 2.0, by_decoder_norm: true, threshold: Some(0.5) },
+            Activation::BatchTopK { k: 2.0, by_decoder_norm: false, threshold: Some(0.5) },
+            Activation::Gated { b_mag: array![0.1, 0.0, -0.05, 0.2], r_mag: array![0.2, -0.1, 0.0, 0.3] },
+            pursuit(),
+            Activation::Relu,
+        ] {
+            let mut sae = sae(kind);
+            sae.normalisation = InputNormalisation::Scale(0.5);
+            if sae.activation == pursuit() {
+                sae.w_enc = sae.w_dec.t().to_owned();
+            }
+            if sae.activation == Activation::Relu {
+                (sae.w_skip, sae.apply_b_dec_to_input) = (Some(Array2::from_elem((3, 3), 0.5)), false);
+            }
+            let loaded = again(&sae, &wide());
+            assert_eq!(loaded.sae.normalisation, InputNormalisation::None);
+            let difference = loaded.sae.reconstruct(&x).unwrap() - sae.reconstruct(&x).unwrap();
+            assert!(difference.iter().all(|e| e.abs() < 1e-12), "{:?}", sae.activation);
+        }
     }
 
     #[test]

@@ -68,3 +68,29 @@ fn activation<T: Scalar>(settings: &Settings<'_>, m: usize) -> Result<Activation
         _ => Err(unknown),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, Named, matrix, vector};
+    use super::*;
+
+    fn load(settings: &str) -> Result<LoadedSae<f64>> {
+        let named = Named::default().with("encoder.weight", matrix(4, 2)).with("encoder.bias", vector(4));
+        let named = named.with("W_dec", matrix(4, 2)).with("b_dec", vector(2));
+        Folder::default().with(WEIGHTS, named.safetensors()).with(SETTINGS, settings).load()
+    }
+
+    #[test]
+    fn a_number_of_latents_of_zero_is_the_product() {
+        let sae = load(r#"{"d_in": 2, "expansion_factor": 2, "num_latents": 0, "k": 1}"#).unwrap().sae;
+        assert_eq!((sae.w_enc, sae.w_dec), (matrix(4, 2).reversed_axes(), matrix(4, 2)));
+        let kind = |settings| load(settings).unwrap_err().format_kind().unwrap();
+        assert_eq!(kind(r#"{"d_in": 2, "expansion_factor": 3, "num_latents": 0, "k": 1}"#), FormatKind::Shape);
+        assert_eq!(kind(r#"{"num_latents": 5, "k": 1}"#), FormatKind::Shape);
+        assert_eq!(kind("{}"), FormatKind::Config);
+        assert_eq!(kind(r#"{"k": 1, "signed": true}"#), FormatKind::Architecture);
+        assert_eq!(kind(r#"{"k": 1, "activation": "other"}"#), FormatKind::Architecture);
+        assert_eq!(kind(r#"{"k": 3, "activation": "groupmax"}"#), FormatKind::Config);
+        assert_eq!(kind(r#"{"k": 1, "skip_connection": true}"#), FormatKind::Missing);
+    }
+}

@@ -161,7 +161,7 @@ fn shifted(error: Error, by: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::zip::tests::archive;
+    use super::super::testing::archive;
     use super::*;
     use alloc::vec;
     use alloc::vec::Vec;

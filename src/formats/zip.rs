@@ -214,41 +214,9 @@ impl<'a> Member<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::testing::{archive, packed_archive};
     use super::*;
-
-    /// A well-formed archive of stored members; `deflated` ones are given with their size.
-    pub(in crate::formats) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
-        let packed: Vec<_> = members.iter().map(|(name, data)| (*name, *data, 0, crc32(data), data.len())).collect();
-        packed_archive(&packed)
-    }
-
-    /// Members as name, packed bytes, method, checksum and size.
-    fn packed_archive(members: &[(&str, &[u8], u16, u32, usize)]) -> Vec<u8> {
-        let (mut file, mut directory) = (Vec::new(), Vec::new());
-        let word = |x: usize| u32::try_from(x).unwrap().to_le_bytes();
-        for (name, packed, method, crc, size) in members {
-            let offset = file.len();
-            let common = [
-                &[20, 0, 0, 0][..],
-                &method.to_le_bytes(),
-                &[0; 4],
-                &crc.to_le_bytes(),
-                &word(packed.len()),
-                &word(*size),
-                &u16::try_from(name.len()).unwrap().to_le_bytes(),
-                &[0, 0],
-            ]
-            .concat();
-            file.extend([&LOCAL.to_le_bytes(), &common[..], name.as_bytes(), packed].concat());
-            directory.extend(
-                [&CENTRAL.to_le_bytes(), &[20, 0][..], &common, &[0; 10], &word(offset), name.as_bytes()].concat(),
-            );
-        }
-        let count = u16::try_from(members.len()).unwrap().to_le_bytes();
-        let end = [&END.to_le_bytes()[..], &[0; 4], &count, &count, &word(directory.len()), &word(file.len()), &[0; 2]];
-        [file, directory, end.concat()].concat()
-    }
 
     #[test]
     fn members_are_found_and_read() {

@@ -19,7 +19,6 @@
 /// assert_eq!(bf16_from_f32(1.1), 0x3f8d);
 /// assert_eq!(bf16_to_f32(0x3f8d), 1.1015625);
 /// ```
-#[expect(clippy::cast_possible_truncation, reason = "the upper half was shifted down")]
 #[must_use]
 #[inline]
 pub fn bf16_from_f32(x: f32) -> u16 {

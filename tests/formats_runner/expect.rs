@@ -203,14 +203,8 @@ fn parameters<T: Scalar>(loaded: &LoadedSae<T>, expected: &Value, exact: f64) ->
         if loaded.format == Format::Crosscoder && name != "b_enc" {
             got = apart(&got, value);
         }
-        // thresholds may be the outcome of an exponential or a product
-        let bound = if name == "threshold" {
-            exact
-        } else if exact > 1e-10 {
-            exact
-        } else {
-            0.0
-        };
+        // stored values are exact in double precision; thresholds may be the outcome of an exponential or a product
+        let bound = if name == "threshold" || exact > 1e-10 { exact } else { 0.0 };
         if let Some(failure) = difference(name, &got, value, (0.0, bound)) {
             return Some(failure);
         }

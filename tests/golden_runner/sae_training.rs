@@ -71,11 +71,13 @@ fn decoder_unit_norm<T: Scalar>(given: &Given<'_>) -> Answer {
 }
 
 fn half_precision(given: &Given<'_>) -> Answer {
-    let (shrink, grow): (fn(f32) -> u16, fn(u16) -> f32) = match given.text("format")? {
-        "f16" => (f16_from_f32, f16_to_f32),
-        "bf16" => (bf16_from_f32, bf16_to_f32),
+    let half = match given.text("format")? {
+        "f16" => true,
+        "bf16" => false,
         other => return Err(format!("unknown format {other}")),
     };
+    let shrink = |x| if half { f16_from_f32(x) } else { bf16_from_f32(x) };
+    let grow = |bits| if half { f16_to_f32(bits) } else { bf16_to_f32(bits) };
     let bits = match given.text("direction")? {
         "from_f32" => given.numbers("values")?.into_iter().map(|x| shrink(f32::of(x.unwrap_or(f64::NAN)))).collect(),
         "to_f32" => {

@@ -1,18 +1,12 @@
-//! Python pickles, as far as saved weights need them: data only, nothing is ever called.
-//!
-//! A pickle is a program for a small stack machine. This one builds values, and knows the few names of [`Global`] that
-//! tensors are made of; any other name ends the reading. Every operation makes at most one value, so that memory stays
-//! proportional to the length of the pickle.
-//!
-//! Source: CPython, `Lib/pickletools.py`; for the names PyTorch, `torch/_utils.py` and `torch/serialization.py`.
+//! Operations of a pickle: from codes to values.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::bytes::Bytes;
-use super::fail;
-use super::tensor::Dtype;
+use super::{Global, Id, Node, Storage, StridedTensor};
+use crate::formats::bytes::Bytes;
+use crate::formats::fail;
 use crate::{Error, FormatKind, Result};
 
 /// Values of a pickle; a checkpoint with its optimiser has some thousands.
@@ -21,148 +15,8 @@ const MAX_NODES: usize = 1 << 20;
 /// Arguments of a call that are looked at.
 const ARGUMENTS: usize = 8;
 
-/// Position of a value in the list of all.
-pub(super) type Id = u32;
-
-/// A value. Text and bytes are borrowed from the pickle.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(&'a str),
-    /// Also a whole number of more than eight bytes.
-    Bytes(&'a [u8]),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    Storage(Storage<'a>),
-    Tensor(Box<StridedTensor<'a>>),
-    /// Something that weights do not need: a device, a data type, a set.
-    Opaque,
-}
-
-/// Names that may be mentioned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    /// A storage by its type; `None` for one of plain bytes.
-    Storage(Option<Dtype>),
-    Size,
-    /// Called with data only, the result does not matter.
-    Inert,
-}
-
-impl Global {
-    fn named(module: &str, name: &str) -> Option<Self> {
-        Some(match (module, name) {
-            ("collections", "OrderedDict") => Self::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Self::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
-            ("torch", "DoubleStorage") => Self::Storage(Some(Dtype::F64)),
-            ("torch", "FloatStorage") => Self::Storage(Some(Dtype::F32)),
-            ("torch", "HalfStorage") => Self::Storage(Some(Dtype::F16)),
-            ("torch", "BFloat16Storage") => Self::Storage(Some(Dtype::Bf16)),
-            ("torch", "LongStorage") => Self::Storage(Some(Dtype::I64)),
-            ("torch", "IntStorage") => Self::Storage(Some(Dtype::I32)),
-            ("torch", "ShortStorage") => Self::Storage(Some(Dtype::I16)),
-            ("torch", "CharStorage") => Self::Storage(Some(Dtype::I8)),
-            ("torch", "ByteStorage") => Self::Storage(Some(Dtype::U8)),
-            ("torch", "BoolStorage") => Self::Storage(Some(Dtype::Bool)),
-            ("torch.storage", "UntypedStorage") => Self::Storage(None),
-            ("torch", "Size") => Self::Size,
-            ("torch", "device" | "strided") => Self::Inert,
-            ("torch", "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool") => {
-                Self::Inert
-            }
-            ("builtins" | "__builtin__", "set" | "frozenset") => Self::Inert,
-            _ => return None,
-        })
-    }
-}
-
-/// Bytes that lie elsewhere, under a key.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Storage<'a> {
-    pub(super) dtype: Option<Dtype>,
-    pub(super) key: &'a str,
-    /// Number of elements.
-    pub(super) count: usize,
-}
-
-/// A view into a storage; offset and strides in elements.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct StridedTensor<'a> {
-    pub(super) storage: Storage<'a>,
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
-    pub(super) strides: Vec<usize>,
-}
-
-/// The values of a pickle.
-#[derive(Debug, Clone)]
-pub(super) struct Pickle<'a> {
-    nodes: Vec<Node<'a>>,
-    root: Id,
-    /// Bytes that were read.
-    pub(super) length: usize,
-}
-
-impl<'a> Pickle<'a> {
-    /// Runs the pickle at the front of `bytes`.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
-        let mut machine = Machine {
-            code: Bytes::new(bytes, FormatKind::Truncated),
-            nodes: Vec::new(),
-            stack: Vec::new(),
-            marks: Vec::new(),
-            memo: BTreeMap::new(),
-            at: 0,
-        };
-        let root = loop {
-            machine.at = machine.code.at();
-            let operation = machine.code.u8()?;
-            if operation == b'.' {
-                break machine.pop()?;
-            }
-            machine.step(operation)?;
-        };
-        Ok(Self { nodes: machine.nodes, root, length: machine.code.at() })
-    }
-
-    pub(super) fn root(&self) -> &Node<'a> {
-        self.node(self.root)
-    }
-
-    pub(super) fn node(&self, id: Id) -> &Node<'a> {
-        self.nodes.get(id as usize).unwrap_or(&Node::None)
-    }
-
-    /// All values, also those that nothing refers to.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node<'a>> {
-        self.nodes.iter()
-    }
-
-    /// Entries of a dictionary whose keys are texts; empty for other values.
-    pub(super) fn entries(&self, dict: &Node<'a>) -> impl Iterator<Item = (&'a str, &Node<'a>)> {
-        let entries = if let Node::Dict(entries) = dict { &entries[..] } else { &[] };
-        entries.iter().filter_map(|&(key, value)| match self.node(key) {
-            Node::Text(key) => Some((*key, self.node(value))),
-            _ => None,
-        })
-    }
-
-    /// The value of a text key, the last one where it comes more than once.
-    pub(super) fn get(&self, dict: &Node<'a>, key: &str) -> Option<&Node<'a>> {
-        self.entries(dict).filter(|(name, _)| *name == key).map(|(_, value)| value).last()
-    }
-}
-
-struct Machine<'a> {
+/// The stack machine that a pickle is a program for.
+pub(super) struct Machine<'a> {
     code: Bytes<'a>,
     nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
@@ -174,6 +28,38 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            code: Bytes::new(bytes, FormatKind::Truncated),
+            nodes: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: BTreeMap::new(),
+            at: 0,
+        }
+    }
+
+    /// Runs the program to its end, and gives the value on top.
+    pub(super) fn run(&mut self) -> Result<Id> {
+        loop {
+            self.at = self.code.at();
+            match self.code.u8()? {
+                b'.' => return self.pop(),
+                operation => self.step(operation)?,
+            }
+        }
+    }
+
+    /// Bytes that were read.
+    pub(super) fn offset(&self) -> usize {
+        self.code.at()
+    }
+
+    /// All values.
+    pub(super) fn finish(self) -> Vec<Node<'a>> {
+        self.nodes
+    }
+
     fn error(&self, what: &'static str) -> Error {
         fail(FormatKind::Pickle, what, self.at)
     }
@@ -476,79 +362,10 @@ fn long(bytes: &[u8]) -> Node<'_> {
 mod tests {
     use super::*;
 
-    fn kind(bytes: &[u8]) -> FormatKind {
-        Pickle::read(bytes).unwrap_err().format_kind().unwrap()
-    }
-
-    #[test]
-    fn plain_values_are_built() {
-        // {'a': (1, -2, 1.5), 'b': [None, True]}
-        let code = b"\x80\x02}(X\x01\x00\x00\x00aK\x01J\xfe\xff\xff\xffG\x3f\xf8\x00\x00\x00\x00\x00\x00\x87X\x01\x00\x00\x00b](N\x88eu.";
-        let pickle = Pickle::read(code).unwrap();
-        let of = |key| pickle.get(pickle.root(), key).unwrap();
-        let Node::Tuple(numbers) = of("a") else { panic!("{pickle:?}") };
-        let numbers: Vec<_> = numbers.iter().map(|&id| pickle.node(id).clone()).collect();
-        assert_eq!(numbers, [Node::Int(1), Node::Int(-2), Node::Float(1.5)]);
-        let Node::List(items) = of("b") else { panic!("{pickle:?}") };
-        assert_eq!(pickle.node(items[1]), &Node::Bool(true));
-        assert_eq!((pickle.length, pickle.get(pickle.root(), "c")), (code.len(), None));
-    }
-
-    #[test]
-    fn a_remembered_value_is_the_same_value() {
-        // d = {}; remember; put it into a tuple; then fill it through the memory
-        let code = b"}q\x00h\x00X\x01\x00\x00\x00kK\x07s\x86.";
-        let pickle = Pickle::read(code).unwrap();
-        let Node::Tuple(pair) = pickle.root() else { panic!("{pickle:?}") };
-        assert_eq!(pair[0], pair[1]);
-        assert_eq!(pickle.get(pickle.node(pair[0]), "k"), Some(&Node::Int(7)));
-    }
-
     #[test]
     fn whole_numbers_of_any_length_are_read() {
         assert_eq!([long(&[]), long(&[0xff]), long(&[0xff, 0])], [Node::Int(0), Node::Int(-1), Node::Int(255)]);
         assert_eq!(long(&[0x80, 0, 0, 0, 0, 0, 0, 0x80]), Node::Int(i64::MIN + 128));
         assert!(matches!(long(&[1; 9]), Node::Bytes(_)));
-    }
-
-    #[test]
-    fn unknown_names_are_refused_before_anything_else() {
-        assert_eq!(kind(b"cos\nsystem\n(X\x02\x00\x00\x00lstR."), FormatKind::Forbidden);
-        assert_eq!(kind(b"\x8c\x05posix\x8c\x06system\x93."), FormatKind::Forbidden);
-        assert_eq!(kind(b"cbuiltins\neval\n."), FormatKind::Forbidden);
-        assert_eq!(kind(b"ctorch\nload\n."), FormatKind::Forbidden);
-        assert_eq!(kind(b"X\x01\x00\x00\x00a)R."), FormatKind::Forbidden);
-        // the same for making an instance
-        assert_eq!(kind(b"csubprocess\nPopen\n)\x81."), FormatKind::Forbidden);
-    }
-
-    #[test]
-    fn a_pickle_that_is_not_well_formed_is_an_error() {
-        for code in [
-            &b"."[..],
-            b"0.",
-            b"t.",
-            b"(0.",
-            b"h\x00.",
-            b"\x80\x06N.",
-            b"I1\n.",
-            b"]K\x01s.",
-            b"}K\x01a.",
-            b"(K\x01d.",
-            b"}(K\x01u.",
-            b"X\x01\x00\x00\x00\xff.",
-            b"ccollections\nOrderedDict\nNR.",
-            b"ccollections\nOrderedDict\n(]tR.",
-            b"ctorch._utils\n_rebuild_tensor_v2\n)R.",
-            b"K\x01Q.",
-            b"NR.",
-        ] {
-            assert_eq!(kind(code), FormatKind::Pickle, "{}", code.escape_ascii());
-        }
-        for code in
-            [&b""[..], b"X\x05\x00\x00\x00abc", b"J\x00", b"ccollections\nOrd", b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"]
-        {
-            assert_eq!(kind(code), FormatKind::Truncated, "{}", code.escape_ascii());
-        }
     }
 }

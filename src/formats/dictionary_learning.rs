@@ -117,11 +117,8 @@ pub(super) fn load<T: Scalar>(files: &Files<'_>, hint: &Hint) -> Result<LoadedSa
     loaded.batch_k = batch_k;
     if let Some(settings) = settings {
         let trainer = settings.inside("trainer")?;
-        loaded = loaded.sized(trainer.count("activation_dim")?, trainer.count("dict_size")?, None)?.named(
-            &trainer,
-            &["lm_name"],
-            &["submodule_name"],
-        )?;
+        loaded = loaded.sized(trainer.count("activation_dim")?, trainer.count("dict_size")?, None)?;
+        loaded = loaded.named(&trainer, &["lm_name"], &["submodule_name"]);
     }
     let Some(factor) = norm_factor else { return Ok(loaded) };
     let mut loaded = loaded.scaled(1.0 / factor)?;

@@ -74,7 +74,7 @@ pub(super) fn load_2<T: Scalar>(files: &Files<'_>, hint: &Hint) -> Result<Loaded
     let Some(settings) = settings else { return Ok(loaded) };
     let hooks = (settings.text("hf_hook_point_in")?, settings.text("hf_hook_point_out")?);
     loaded.transcoder |= hooks.1.is_some() && hooks.0 != hooks.1;
-    loaded.named(&settings, &["model_name"], &["hf_hook_point_in"])
+    Ok(loaded.named(&settings, &["model_name"], &["hf_hook_point_in"]))
 }
 
 /// The weights, and the layer that their name or the hint tells.

@@ -60,10 +60,13 @@ pub(super) fn load<T: Scalar>(files: &Files<'_>) -> Result<LoadedSae<T>> {
     };
     let mut loaded = LoadedSae::new(Format::LlamaScope, sae, weights)?
         .sized(settings.count("d_model")?, settings.count("d_sae")?, None)?
-        .named(&settings, &["model_name"], &["hook_point_in"])?;
+        .named(&settings, &["model_name"], &["hook_point_in"]);
     loaded.transcoder |= is_transcoder(&settings)?;
     loaded.external_scale = scale.external;
-    scale.input.map_or(Ok(loaded.clone()), |scale| loaded.clone().scaled(scale))
+    match scale.input {
+        Some(scale) => loaded.scaled(scale),
+        None => Ok(loaded),
+    }
 }
 
 fn is_transcoder(settings: &Settings<'_>) -> Result<bool> {

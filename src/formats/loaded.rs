@@ -119,24 +119,14 @@ impl<T: Scalar> LoadedSae<T> {
         Ok(self)
     }
 
-    /// Takes the names of the model and of the place in it from settings.
-    pub(super) fn named(
-        mut self,
-        settings: &Settings<'_>,
-        model: &[&'static str],
-        hook: &[&'static str],
-    ) -> Result<Self> {
-        let first = |keys: &[&'static str]| -> Result<Option<String>> {
-            for key in keys {
-                if let Some(text) = settings.get(key).and_then(|value| value.text()) {
-                    return Ok(Some(text.to_string()));
-                }
-            }
-            Ok(None)
+    /// Takes the names of the model and of the place in it from the first of these settings that is a text.
+    pub(super) fn named(mut self, settings: &Settings<'_>, model: &[&str], hook: &[&str]) -> Self {
+        let first = |keys: &[&str]| {
+            keys.iter().find_map(|key| settings.get(key).and_then(|value| value.text()).map(ToString::to_string))
         };
-        self.model = first(model)?.or(self.model);
-        self.hook = first(hook)?.or(self.hook);
-        Ok(self)
+        self.model = first(model).or(self.model);
+        self.hook = first(hook).or(self.hook);
+        self
     }
 }
 

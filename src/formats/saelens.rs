@@ -90,8 +90,8 @@ pub(super) fn load<T: Scalar>(files: &Files<'_>) -> Result<LoadedSae<T>> {
     note_heads(&settings, &hooks, &mut weights)?;
     let mut loaded = LoadedSae::new(Format::SaeLens, sae, weights)?
         .sized(settings.count("d_in")?, settings.count("d_sae")?, settings.count("d_out")?)?
-        .named(&hooks, &["model_name"], &["hook_name"])?
-        .named(&settings, &["model_name"], &["hook_name", "hook_point"])?;
+        .named(&hooks, &["model_name"], &["hook_name"])
+        .named(&settings, &["model_name"], &["hook_name", "hook_point"]);
     loaded.transcoder = architecture.transcoder;
     loaded.external_scale = external;
     if architecture.kind == Kind::BatchTopK {
@@ -334,6 +334,8 @@ mod tests {
         assert_eq!(kind(&transposed, "{}"), FormatKind::Shape);
         let empty = Named::default().with("W_enc", matrix(2, 0)).with("b_enc", vector(0)).with("W_dec", matrix(0, 2));
         assert_eq!(kind(&empty.with("b_dec", vector(2)), "{}"), FormatKind::Shape);
+        let wide = Named::default().with("W_dec", matrix(1 << 40, 0)).with("b_dec", vector(1));
+        assert_eq!(kind(&wide, r#"{"architecture": "matching_pursuit"}"#), FormatKind::Shape);
         let sparsity = Named::default().with("sparsity", vector(2)).safetensors();
         let error = folder(&weights(), "{}").with(SPARSITY, sparsity).load().unwrap_err();
         assert_eq!(error.format_kind(), Some(FormatKind::Shape));

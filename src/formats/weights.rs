@@ -55,7 +55,8 @@ impl<'a> Weights<'a> {
     /// The finite elements of a tensor with these axes.
     fn read<T: Scalar, const N: usize>(&mut self, name: &'static str, axes: [Axis; N]) -> Result<ArrayD<T>> {
         let tensor = self.tensor(name)?;
-        if tensor.shape().len() != N {
+        // no file bounds an axis beside an empty one, and what is made of such an axis could be of any size
+        if tensor.shape().len() != N || tensor.shape().contains(&0) {
             return Err(fail(FormatKind::Shape, name, 0));
         }
         if !tensor.dtype().is_float() {
@@ -230,12 +231,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
+        let none = Tensor::new(Dtype::F32, &[0], vec![]).unwrap();
         let whole = Tensor::new(Dtype::I32, &[1], vec![7, 0, 0, 0]).unwrap();
-        let mut weights = weights(&[("v", tensor(&array![1.0, f64::NAN])), ("k", whole)]);
+        let mut weights = weights(&[("v", tensor(&array![1.0, f64::NAN])), ("k", whole), ("none", none)]);
         let kind = |result: Result<Array1<f64>>| result.unwrap_err().format_kind().unwrap();
         assert_eq!(kind(weights.vector("v", Axis::Latent)), FormatKind::NotFinite);
         assert_eq!(kind(weights.vector("x", Axis::Latent)), FormatKind::Missing);
         assert_eq!(kind(weights.vector("k", Axis::Latent)), FormatKind::Dtype);
+        assert_eq!(kind(weights.vector("none", Axis::Latent)), FormatKind::Shape);
         assert_eq!(
             weights.encoder::<f64>("v", [Axis::Input, Axis::Latent]).unwrap_err().format_kind(),
             Some(FormatKind::Shape)

@@ -90,6 +90,90 @@ pub enum Error {
         /// Offset of the first bad byte.
         offset: usize,
     },
+    /// A saved model that is not what its format requires.
+    Format {
+        /// Kind of the defect.
+        kind: FormatKind,
+        /// The part that it was found in, or what would be right there.
+        what: &'static str,
+        /// Offset in the file or in its member, 0 where none is known.
+        offset: usize,
+    },
+}
+
+/// What is wrong with a saved model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FormatKind {
+    /// The file ends too early.
+    Truncated,
+    /// A header cannot be understood.
+    Header,
+    /// Something reaches outside of the bytes that are there.
+    Bounds,
+    /// Two parts share bytes.
+    Overlap,
+    /// An element type that does not exist or cannot be read.
+    Dtype,
+    /// A shape that is impossible, or does not fit its partners.
+    Shape,
+    /// A file, tensor or setting is absent.
+    Missing,
+    /// A weight is NaN or infinite.
+    NotFinite,
+    /// Settings that cannot be read, or contradict the weights.
+    Config,
+    /// A model of a kind that is not known.
+    Architecture,
+    /// The file asks for code outside the list of what weights need; nothing was run.
+    Forbidden,
+    /// A pickle that is not well-formed.
+    Pickle,
+    /// A zip archive that is not well-formed.
+    Zip,
+    /// The bytes do not have the checksum that was stored with them.
+    Checksum,
+    /// The file asks for more memory or nesting than its size justifies.
+    Limit,
+    /// More than one reading is possible: a hint must decide.
+    Ambiguous,
+}
+
+impl fmt::Display for FormatKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the file ends too early",
+            Self::Header => "the header cannot be understood",
+            Self::Bounds => "a part reaches outside of the file",
+            Self::Overlap => "two parts share bytes",
+            Self::Dtype => "the element type cannot be read",
+            Self::Shape => "the shape is impossible or does not fit",
+            Self::Missing => "a part is absent",
+            Self::NotFinite => "a weight is NaN or infinite",
+            Self::Config => "the settings cannot be read or contradict the weights",
+            Self::Architecture => "the architecture is not known",
+            Self::Forbidden => "the file names code that weights do not need, and it was not run",
+            Self::Pickle => "the pickle is not well-formed",
+            Self::Zip => "the zip archive is not well-formed",
+            Self::Checksum => "the checksum is wrong",
+            Self::Limit => "the file asks for more than its size justifies",
+            Self::Ambiguous => "more than one reading is possible, give a hint",
+        })
+    }
+}
+
+impl Error {
+    /// The kind of defect where a saved model was refused: that of [`Error::Format`], and those that [`Error::Shape`] and
+    /// [`Error::NotFinite`] describe in more detail.
+    #[must_use]
+    pub fn format_kind(&self) -> Option<FormatKind> {
+        match self {
+            Self::Format { kind, .. } => Some(*kind),
+            Self::Shape { .. } => Some(FormatKind::Shape),
+            Self::NotFinite { .. } => Some(FormatKind::NotFinite),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -112,6 +196,8 @@ impl fmt::Display for Error {
             }
             Self::DuplicateShard { shard } => write!(f, "shard {shard} was merged before"),
             Self::Parse { what, offset } => write!(f, "expected {what} at byte {offset}"),
+            Self::Format { kind, what, offset: 0 } => write!(f, "{kind}: {what}"),
+            Self::Format { kind, what, offset } => write!(f, "{kind}: {what} (byte {offset})"),
         }
     }
 }
@@ -166,6 +252,10 @@ pub(crate) fn check_not_empty<T, D: Dimension>(what: &'static str, x: &ArrayRef<
 
 /// Checks that every element of `x` is finite.
 pub(crate) fn check_finite<T: Scalar, D: Dimension>(what: &'static str, x: &ArrayRef<T, D>) -> Result<()> {
+    // in the order of memory first: a column-major matrix is slow to walk along its rows
+    if x.as_slice_memory_order().is_some_and(|values| values.iter().all(|value| value.is_finite())) {
+        return Ok(());
+    }
     match x.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(index) => Err(Error::NotFinite { what, index }),
@@ -203,14 +293,24 @@ mod tests {
         let x = Array2::<f64>::zeros((2, 3));
         let error = check_shape("x", &x, &[2, 4]).unwrap_err();
         assert_eq!(error.to_string(), "x has shape (2, 3), expected (2, 4)");
-        let error = check_finite("w", &array![[1.0, f64::NAN]]).unwrap_err();
-        assert_eq!(error, Error::NotFinite { what: "w", index: 1 });
+        let w = array![[1.0, f64::NAN], [0.0, 2.0]];
+        assert_eq!(check_finite("w", &w), Err(Error::NotFinite { what: "w", index: 1 }));
+        assert_eq!(check_finite("w", &w.t()), Err(Error::NotFinite { what: "w", index: 2 }));
     }
 
     #[test]
     fn nan_lies_outside_every_range() {
         let error = check_each("p", &[0.5, f64::NAN], "0..=1", |p| (0.0..=1.0).contains(&p)).unwrap_err();
         assert!(matches!(error, Error::OutOfRange { index: 1, .. }));
+    }
+
+    #[test]
+    fn a_defect_of_a_file_has_a_kind() {
+        let error = Error::Format { kind: FormatKind::Truncated, what: "length of the header", offset: 5 };
+        assert_eq!(error.to_string(), "the file ends too early: length of the header (byte 5)");
+        assert_eq!(error.format_kind(), Some(FormatKind::Truncated));
+        assert_eq!(Error::NotFinite { what: "w", index: 1 }.format_kind(), Some(FormatKind::NotFinite));
+        assert_eq!(Error::Empty { what: "w" }.format_kind(), None);
     }
 
     #[test]

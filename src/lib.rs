@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
+//! | `formats` | saved autoencoders: every published format in, SAELens out (feature `formats`) |
 //! | [`math`] | the shared numerical layer: products, reductions, random streams, optimisers |
 //!
 //! # Letters
@@ -19,6 +20,7 @@
 //! | `std` | yes | run-time choice of vector instructions, the system's float functions, atomic files |
 //! | `rayon` | yes | parallel loops with the same floats as one thread |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
+//! | `formats` | no | reading and writing of saved autoencoders |
 //!
 //! Without features the crate is `no_std` with `alloc`.
 //!
@@ -33,12 +35,14 @@ extern crate alloc;
 pub mod error;
 #[cfg(feature = "std")]
 pub mod files;
+#[cfg(feature = "formats")]
+pub mod formats;
 pub mod math;
 pub mod sae;
 pub mod scalar;
 pub mod superposition;
 
-pub use error::{Dims, Error, Result};
+pub use error::{Dims, Error, FormatKind, Result};
 pub use math::random::Seed;
 pub use scalar::Scalar;
 

@@ -6,6 +6,7 @@ pub(crate) mod block;
 pub(crate) mod chacha;
 pub mod directions;
 pub mod gemm;
+pub mod half;
 pub mod histogram;
 pub mod logistic;
 pub mod merge;

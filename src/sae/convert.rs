@@ -64,7 +64,8 @@ impl<T: Scalar> Sae<T> {
     /// The same function of raw inputs for an autoencoder that was trained on `scale` times them.
     ///
     /// # Errors
-    /// Those of [`Sae::check`]; [`Error::OutOfRange`] for a scale that is not finite and above 0.
+    /// Those of [`Sae::check`]; [`Error::OutOfRange`] for a scale that is not finite and above 0; [`Error::Unsupported`] for
+    /// matching pursuit by [`FoldScale::Encoder`].
     pub fn fold_scale(&self, scale: T, convention: FoldScale) -> Result<Self> {
         self.check()?;
         check_each("scale", &[scale], "finite and > 0", |s: T| s > T::zero() && s.is_finite())?;
@@ -74,6 +75,18 @@ impl<T: Scalar> Sae<T> {
             FoldScale::Encoder => {
                 folded.w_enc *= scale;
                 folded.w_dec /= scale;
+                match &mut folded.activation {
+                    // compared with products that contain the norms of the decoder
+                    Activation::BatchTopK { threshold: Some(threshold), by_decoder_norm: true, .. } => {
+                        *threshold /= scale;
+                    }
+                    Activation::MatchingPursuit { .. } => {
+                        return Err(Error::Unsupported {
+                            what: "folding of a scale into the decoder of matching pursuit",
+                        });
+                    }
+                    _ => {}
+                }
             }
             FoldScale::Bias => {
                 folded.b_enc /= scale;
@@ -81,6 +94,7 @@ impl<T: Scalar> Sae<T> {
                     Activation::JumpRelu { threshold } => *threshold /= scale,
                     Activation::Gated { b_mag, .. } => *b_mag /= scale,
                     Activation::BatchTopK { threshold: Some(threshold), .. } => *threshold /= scale,
+                    Activation::MatchingPursuit { residual_threshold, .. } => *residual_threshold /= scale,
                     _ => {}
                 }
             }
@@ -127,6 +141,47 @@ impl<T: Scalar> Sae<T> {
                 Err(Error::Unsupported { what: "batch top-k whose threshold was never set, as JumpReLU" })
             }
             _ => Err(Error::Unsupported { what: "this activation as JumpReLU" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use ndarray::array;
+
+    #[test]
+    fn a_folded_scale_leaves_the_function_as_it_is() {
+        let x = array![[1.0, -0.5, 2.0], [0.5, 1.5, -1.0]];
+        let by_norm = |threshold| Activation::BatchTopK { k: 2.0, by_decoder_norm: true, threshold: Some(threshold) };
+        let pursuit = Activation::MatchingPursuit {
+            residual_threshold: 0.1,
+            max_iterations: None,
+            stop_on_duplicate_support: true,
+        };
+        let kinds = vec![
+            Activation::Relu,
+            Activation::TopK { k: 2, by_decoder_norm: true },
+            by_norm(0.5),
+            Activation::JumpRelu { threshold: array![0.35, 0.4, 0.25, 0.5] },
+            Activation::Gated { b_mag: array![0.1, 0.0, -0.05, 0.2], r_mag: array![0.2, -0.1, 0.0, 0.3] },
+            pursuit.clone(),
+        ];
+        for kind in kinds {
+            let w_dec = array![[0.6, 0.1, -0.2], [-0.3, 0.8, 0.5], [0.9, -0.4, 0.2], [0.0, -0.7, 0.7]];
+            let b_enc = array![0.1, -0.2, 0.05, 0.0];
+            let mut sae = Sae::new(w_dec.t().to_owned(), b_enc, w_dec, array![0.1, -0.1, 0.2], kind).unwrap();
+            sae.normalisation = InputNormalisation::Scale(0.4);
+            for convention in [FoldScale::Encoder, FoldScale::Bias] {
+                if sae.activation == pursuit && convention == FoldScale::Encoder {
+                    assert!(sae.fold_input_scale(convention).is_err());
+                    continue;
+                }
+                let folded = sae.fold_input_scale(convention).unwrap();
+                let difference = folded.reconstruct(&x).unwrap() - sae.reconstruct(&x).unwrap();
+                assert!(difference.iter().all(|e: &f64| e.abs() < 1e-12), "{convention:?} {:?}", sae.activation);
+            }
         }
     }
 }

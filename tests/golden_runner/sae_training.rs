@@ -1,6 +1,7 @@
 //! Golden cases of what autoencoders are trained with: initialisation, normalisation, schedules, resampling.
 
 use limpid::Scalar;
+use limpid::math::half::{bf16_from_f32, bf16_to_f32, f16_from_f32, f16_to_f32};
 use limpid::math::optim::{Optimizer, OptimizerState};
 use limpid::sae::decoder_norm::{normalise_rows_with, project_gradient_with};
 use limpid::sae::train::{
@@ -27,6 +28,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         "schedules" => schedules(given),
         "batch_top_k_threshold" => batch_top_k_threshold(given),
         "resample" => resampling::<T>(given),
+        "half_precision" => half_precision(given),
         _ => Err(format!("unknown primitive sae/{name}")),
     }
 }
@@ -268,4 +270,24 @@ fn read_pair<T: Scalar>(given: &Given<'_>, key: &str, pair: &mut Pair<T>, turned
     };
     (pair.first, pair.second) = (read("first")?, read("second")?);
     moments.done()
+}
+
+fn half_precision(given: &Given<'_>) -> Answer {
+    let half = match given.text("format")? {
+        "f16" => true,
+        "bf16" => false,
+        other => return Err(format!("unknown format {other}")),
+    };
+    let shrink = |x| if half { f16_from_f32(x) } else { bf16_from_f32(x) };
+    let grow = |bits| if half { f16_to_f32(bits) } else { bf16_to_f32(bits) };
+    let bits = match given.text("direction")? {
+        "from_f32" => given.numbers("values")?.into_iter().map(|x| shrink(f32::of(x.unwrap_or(f64::NAN)))).collect(),
+        "to_f32" => {
+            let bits = given.counts("bits")?.into_iter().map(|b| u16::try_from(b).map_err(|error| error.to_string()));
+            bits.collect::<Result<Vec<_>, _>>()?
+        }
+        other => return Err(format!("unknown direction {other}")),
+    };
+    let values: Array1<f32> = bits.iter().map(|&b| grow(b)).collect();
+    Ok(vec![("bits", Outcome::list(bits, |b| Outcome::Number(f64::from(b)))), ("values", Outcome::tensor(&values))])
 }

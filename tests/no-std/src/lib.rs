@@ -4,6 +4,7 @@
 
 use core::ops::ControlFlow;
 
+use limpid::formats::{Files, Hint, load};
 use limpid::superposition::geometry::{feature_dimensionality, feature_norms};
 use limpid::superposition::{Architecture, FeatureDistribution, Problem, ToyModel, Training, train};
 use limpid::{Result, Seed};
@@ -30,4 +31,14 @@ pub fn learn(steps: usize) -> Result<f32> {
     let Some(best) = trained.first() else { return Ok(0.0) };
     let shares = feature_dimensionality(&best.model.weight)?;
     Ok(shares.sum() + feature_norms(&best.model.weight)?.sum())
+}
+
+/// Loads a saved autoencoder from memory and encodes a row of ones with it.
+///
+/// # Errors
+/// Those of the files.
+pub fn encode(weights: &[u8]) -> Result<f32> {
+    let files: Files<'_> = [("params.npz", weights)].into_iter().collect();
+    let sae = load::<f32>(&files, &Hint::default())?.sae;
+    Ok(sae.encode(&Array2::ones((1, sae.d_in())))?.sum())
 }

@@ -201,7 +201,7 @@ impl<T: Scalar> AdamStep<T> {
         let power = |beta: f64| 1.0 - libm::pow(beta, t as f64);
         Self {
             rate: T::of(rate / power(betas.0)),
-            root: T::of(1.0 / libm::sqrt(power(betas.1))),
+            root: T::of(1.0 / num_traits::Float::sqrt(power(betas.1))),
             betas: (T::of(betas.0), T::of(betas.1)),
             rests: (T::of(1.0 - betas.0), T::of(1.0 - betas.1)),
             epsilon: T::of(epsilon),

@@ -153,7 +153,7 @@ fn normal_pair(stream: &mut impl Rng) -> [f64; 2] {
         let [x, y] = [(); 2].map(|()| 2.0 * uniform::<f64>(stream) - 1.0);
         let square = x * x + y * y;
         if square > 0.0 && square < 1.0 {
-            let scale = libm::sqrt(-2.0 * libm::log(square) / square);
+            let scale = num_traits::Float::sqrt(-2.0 * libm::log(square) / square);
             return [x * scale, y * scale];
         }
     }

@@ -114,7 +114,7 @@ impl Moments {
     /// Skewness `√count M_3 / M_2^(3/2)` of each column; `None` for a column that does not vary.
     #[must_use]
     pub fn skewness(&self) -> Vec<Option<f64>> {
-        self.shapes(|[m2, m3, _], count| libm::sqrt(count) * (m3 / m2) / libm::sqrt(m2))
+        self.shapes(|[m2, m3, _], count| num_traits::Float::sqrt(count) * (m3 / m2) / num_traits::Float::sqrt(m2))
     }
 
     /// Kurtosis `count M_4 / M_2²` of each column, 3 for a normal one; `None` for a column that does not vary.

@@ -164,7 +164,7 @@ mod tests {
             Activation::Relu,
             Activation::TopK { k: 2, by_decoder_norm: true },
             by_norm(0.5),
-            Activation::JumpRelu { threshold: array![0.35, 0.4, 0.25, 0.5] },
+            Activation::JumpRelu { threshold: array![0.33, 0.4, 0.25, 0.5] },
             Activation::Gated { b_mag: array![0.1, 0.0, -0.05, 0.2], r_mag: array![0.2, -0.1, 0.0, 0.3] },
             pursuit.clone(),
         ];

@@ -8,6 +8,9 @@ use crate::{Dims, Error, Result, Scalar, Seed};
 
 const PURPOSE: u64 = 0x5348_5546;
 
+/// Scalars that a buffer may hold: 2^34, or an eighth of a smaller address space.
+const LARGEST_BUFFER: usize = 1 << if usize::BITS > 34 { 34 } else { usize::BITS - 3 };
+
 /// Shuffles the rows of a stream of matrices through a buffer, and cuts them into batches of one size.
 ///
 /// Every row is handed out exactly once. A row is drawn at random from the buffer, and the next one of the stream takes its
@@ -48,7 +51,7 @@ impl<T: Scalar, E: From<Error>, I: Iterator<Item = Result<Array2<T>, E>>> Shuffl
     /// ```
     pub fn new(stream: I, width: usize, capacity: usize, seed: Seed) -> Result<Self> {
         check_each("width and capacity", &[width as f64, capacity as f64], ">= 1", |x: f64| x >= 1.0)?;
-        crate::error::check_limit("buffer", width.saturating_mul(capacity), 1 << 34)?;
+        crate::error::check_limit("buffer", width.saturating_mul(capacity), LARGEST_BUFFER)?;
         Ok(Self {
             stream,
             width,

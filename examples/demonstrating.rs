@@ -25,7 +25,7 @@ const NAME: &str = "Figure of \"Demonstrating Superposition\"";
 const DENSITIES: [f32; 7] = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001];
 
 fn main() -> ExitCode {
-    support::run("demonstrating", ABOUT, (16, 5000), experiment)
+    support::run("demonstrating", ABOUT, (16, 10_000), experiment)
 }
 
 fn experiment(options: &Options) -> limpid::Result<Report> {

@@ -10,8 +10,15 @@ use crate::superposition::{Architecture, Joint, ToyModel, Value};
 use crate::{Result, Scalar};
 
 const HELD_OUT: u64 = 0x4845_4c44;
-/// Held-out blocks of 256 samples.
-const BLOCKS: usize = 64;
+/// Fewest and most held-out blocks of 256 samples.
+const BLOCKS: (usize, usize) = (64, 2048);
+
+/// Held-out blocks: where restarts compete, a twentieth of the samples that a restart is trained on, because the loss of
+/// sparse data has a heavy tail and the luckiest of many starts would win instead of the best.
+fn held_out_blocks(settings: &Training) -> usize {
+    let competing = if settings.restarts > 1 { settings.steps.saturating_mul(settings.batch) / (20 * BLOCK) } else { 0 };
+    competing.clamp(BLOCKS.0, BLOCKS.1)
+}
 
 /// Loss of a trained model and how far it can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,16 +108,16 @@ fn held_out<T: Scalar>(
     let mut workspace = Workspace::new(model.n_features(), model.n_hidden());
     let mut gradient = BlockGradient::new(&parameters);
     let seed = settings.seed.child(HELD_OUT, instance as u64);
-    let (mut sum, mut squares) = (0.0, 0.0);
-    for block in 0..BLOCKS {
+    let (mut sum, mut squares, blocks) = (0.0, 0.0, held_out_blocks(settings));
+    for block in 0..blocks {
         gradient.clear();
         distribution.fill_block(&mut seed.stream(HELD_OUT, block as u64), BLOCK, &mut workspace.input);
         add_own_block(&parameters, &objective, BLOCK, &mut workspace, &mut gradient);
         sum += gradient.loss;
         squares += gradient.loss * gradient.loss;
     }
-    let count = BLOCKS as f64;
+    let count = blocks as f64;
     let loss = sum / count;
     let variance = (squares / count - loss * loss).max(0.0) / (count - 1.0);
-    Evaluation { loss, standard_error: libm::sqrt(variance), samples: BLOCKS * BLOCK }
+    Evaluation { loss, standard_error: libm::sqrt(variance), samples: blocks * BLOCK }
 }

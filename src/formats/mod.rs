@@ -2,7 +2,8 @@
 //!
 //! [`load`] takes the [`Files`] of one model and gives a [`LoadedSae`]; [`detect`] tells the [`Format`]; a [`Hint`] answers
 //! what files leave open. [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and
-//! [`torch`] can be read on their own. All of this takes bytes and gives values; `disk` reads and writes folders.
+//! [`torch`] can be read on their own. All of this takes bytes and gives values; `disk` reads and writes folders, and
+//! `activations` reads the files that autoencoders are trained on.
 //!
 //! | format | files | encoder | decoder | normalisation of inputs |
 //! |---|---|---|---|---|
@@ -23,6 +24,8 @@
 //! checksums are verified, and nesting is bounded. What is wrong with a file, an error says by its
 //! [`FormatKind`].
 
+#[cfg(feature = "std")]
+pub mod activations;
 mod bytes;
 mod circuit_tracer;
 mod crc32;

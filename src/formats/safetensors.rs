@@ -9,19 +9,25 @@
 //!
 //! Source: <https://github.com/huggingface/safetensors>, "Format".
 
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::fail;
-use super::json::{Json, Object, write_string};
-use super::tensor::{Dtype, Tensor, Tensors};
+use super::json::{Json, write_string};
+use super::tensor::{Dtype, Tensor, Tensors, elements};
 use crate::{Error, FormatKind, Result};
 
 /// Bytes of a header that are read; that of the reference reader.
-const MAX_HEADER: usize = 100_000_000;
+pub(super) const MAX_HEADER: usize = 100_000_000;
 
 /// Bytes before the header.
-const LENGTH: usize = 8;
+pub(super) const LENGTH: usize = 8;
+
+/// Key of what is no tensor.
+const METADATA: &str = "__metadata__";
 
 const TYPES: [(&str, Dtype); 13] = [
     ("F64", Dtype::F64),
@@ -66,25 +72,55 @@ pub fn read(bytes: &[u8]) -> Result<Tensors<'_>> {
     if header.len() > MAX_HEADER {
         return Err(fail(FormatKind::Limit, "length of the safetensors header", 0));
     }
-    let json = Json::parse(header, FormatKind::Header).map_err(inside_header)?;
-    let entries = json.object().ok_or(fail(FormatKind::Header, "a JSON object", LENGTH))?;
-    let (mut tensors, mut spans) = (Tensors::new(), Vec::new());
-    for (name, entry) in entries.iter().filter(|(name, _)| *name != "__metadata__") {
-        let entry = entry.object().ok_or(fail(FormatKind::Header, "entry of a tensor", LENGTH))?;
-        let (span, tensor) = tensor(entry, data)?;
-        spans.push(span);
-        tensors.insert(name.to_string(), tensor);
-    }
-    spans.sort_unstable();
-    let mut end = 0;
-    for (begin, next) in spans {
-        if begin != end {
-            let kind = if begin < end { FormatKind::Overlap } else { FormatKind::Bounds };
-            return Err(fail(kind, "tensors that follow each other", LENGTH + header.len() + begin));
+    let header = Header::parse(header, data.len())?;
+    let tensor = |entry: Entry| {
+        let bytes = data.get(entry.span).ok_or(fail(FormatKind::Bounds, "data of a tensor", bytes.len()))?;
+        Ok((entry.name, Tensor::new(entry.dtype, &entry.shape, bytes)?))
+    };
+    header.entries.into_iter().map(tensor).collect()
+}
+
+/// One tensor of a header.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    /// Its bytes, counted from the end of the header.
+    pub(super) span: Range<usize>,
+}
+
+/// What stands before the data.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Header {
+    /// By name.
+    pub(super) entries: Vec<Entry>,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+impl Header {
+    /// Reads and checks the header of a file with `data` bytes after it.
+    pub(super) fn parse(header: &[u8], data: usize) -> Result<Self> {
+        let json = Json::parse(header, FormatKind::Header).map_err(inside_header)?;
+        let all = json.object().ok_or(fail(FormatKind::Header, "a JSON object", LENGTH))?;
+        let text = |(key, value): (&str, &Json<'_>)| Some((key.to_owned(), value.text()?.to_owned()));
+        let metadata = all.get(METADATA).and_then(Json::object);
+        let metadata = metadata.map(|metadata| metadata.iter().filter_map(text).collect()).unwrap_or_default();
+        let tensors = all.iter().filter(|(name, _)| *name != METADATA);
+        let entries: Vec<Entry> = tensors.map(|(name, json)| entry(name, json, data)).collect::<Result<_>>()?;
+        let mut spans: Vec<&Range<usize>> = entries.iter().map(|entry| &entry.span).collect();
+        spans.sort_unstable_by_key(|span| (span.start, span.end));
+        let mut end = 0;
+        for span in spans {
+            if span.start != end {
+                let kind = if span.start < end { FormatKind::Overlap } else { FormatKind::Bounds };
+                return Err(fail(kind, "tensors that follow each other", LENGTH + header.len() + span.start));
+            }
+            end = span.end;
         }
-        end = next;
+        let whole = fail(FormatKind::Bounds, "data of a tensor", LENGTH + header.len() + data);
+        if end == data { Ok(Self { entries, metadata }) } else { Err(whole) }
     }
-    if end == data.len() { Ok(tensors) } else { Err(fail(FormatKind::Bounds, "data of a tensor", bytes.len())) }
 }
 
 /// Moves the offset of a JSON error past the length.
@@ -95,11 +131,12 @@ fn inside_header(error: Error) -> Error {
     }
 }
 
-/// Where the data of one entry lies, and its tensor.
-fn tensor<'a>(entry: &Object<'_>, data: &'a [u8]) -> Result<((usize, usize), Tensor<'a>)> {
+/// One entry of a header whose file has `data` bytes of data.
+fn entry(name: &str, json: &Json<'_>, data: usize) -> Result<Entry> {
+    let entry = json.object().ok_or(fail(FormatKind::Header, "entry of a tensor", LENGTH))?;
     let part = |key: &str, what| entry.get(key).ok_or(fail(FormatKind::Header, what, LENGTH));
-    let name = part("dtype", "dtype of a tensor")?.text().unwrap_or_default();
-    let dtype = TYPES.iter().find(|(known, _)| *known == name).map(|(_, dtype)| *dtype);
+    let known = part("dtype", "dtype of a tensor")?.text().unwrap_or_default();
+    let dtype = TYPES.iter().find(|(name, _)| *name == known).map(|(_, dtype)| *dtype);
     let dtype = dtype.ok_or(fail(FormatKind::Dtype, "dtype that can be read", LENGTH))?;
     let axes = part("shape", "shape of a tensor")?.list().ok_or(fail(FormatKind::Header, "list of axes", LENGTH))?;
     let shape: Option<Vec<usize>> = axes.iter().map(Json::count).collect();
@@ -107,8 +144,13 @@ fn tensor<'a>(entry: &Object<'_>, data: &'a [u8]) -> Result<((usize, usize), Ten
     let offsets = part("data_offsets", "data_offsets of a tensor")?.list().unwrap_or_default();
     let [begin, end] = offsets else { return Err(fail(FormatKind::Header, "two data_offsets", LENGTH)) };
     let (begin, end) = begin.count().zip(end.count()).ok_or(fail(FormatKind::Header, "whole data_offsets", LENGTH))?;
-    let bytes = data.get(begin..end).ok_or(fail(FormatKind::Bounds, "data_offsets inside of the file", LENGTH))?;
-    Ok(((begin, end), Tensor::new(dtype, &shape, bytes)?))
+    if begin > end || end > data {
+        return Err(fail(FormatKind::Bounds, "data_offsets inside of the file", LENGTH));
+    }
+    if elements(&shape)?.checked_mul(dtype.size()) != Some(end - begin) {
+        return Err(fail(FormatKind::Shape, "shape that needs as many bytes as there are", LENGTH));
+    }
+    Ok(Entry { name: name.to_owned(), dtype, shape, span: begin..end })
 }
 
 /// A file with these tensors and these texts as metadata; the header is padded so that data begins at a multiple of 8.
@@ -133,7 +175,7 @@ pub fn write(tensors: &[(&str, Tensor<'_>)], metadata: &[(&str, &str)]) -> Resul
     }
     for (index, (name, tensor)) in order.into_iter().enumerate() {
         let twice = tensors.iter().filter(|(other, _)| other == name).count() > 1;
-        if twice || *name == "__metadata__" {
+        if twice || *name == METADATA {
             return Err(Error::Unsupported { what: "tensors of the same name, or of the name __metadata__" });
         }
         header.push_str(if index == 0 { "" } else { "," });

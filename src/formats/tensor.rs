@@ -193,7 +193,7 @@ impl<'a> Tensor<'a> {
 }
 
 /// Number of elements of a shape.
-fn elements(shape: &[usize]) -> Result<usize> {
+pub(super) fn elements(shape: &[usize]) -> Result<usize> {
     if shape.len() > MAX_RANK {
         return Err(fail(FormatKind::Limit, "axes of a tensor, of which there may be 16", 0));
     }
@@ -214,7 +214,7 @@ fn row_major(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-fn values<T: Scalar>(dtype: Dtype, bytes: &[u8]) -> Vec<T> {
+pub(super) fn values<T: Scalar>(dtype: Dtype, bytes: &[u8]) -> Vec<T> {
     fn each<const N: usize, T: Scalar>(bytes: &[u8], of: impl Fn([u8; N]) -> f64) -> Vec<T> {
         bytes.as_chunks::<N>().0.iter().map(|&chunk| T::of(of(chunk))).collect()
     }

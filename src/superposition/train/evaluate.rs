@@ -16,7 +16,8 @@ const BLOCKS: (usize, usize) = (64, 2048);
 /// Held-out blocks: where restarts compete, a twentieth of the samples that a restart is trained on, because the loss of
 /// sparse data has a heavy tail and the luckiest of many starts would win instead of the best.
 fn held_out_blocks(settings: &Training) -> usize {
-    let competing = if settings.restarts > 1 { settings.steps.saturating_mul(settings.batch) / (20 * BLOCK) } else { 0 };
+    let competing =
+        if settings.restarts > 1 { settings.steps.saturating_mul(settings.batch) / (20 * BLOCK) } else { 0 };
     competing.clamp(BLOCKS.0, BLOCKS.1)
 }
 

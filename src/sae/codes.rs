@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2};
 
+use super::fused;
 use super::model::Sae;
 use crate::error::check_shape;
 use crate::math::par;
@@ -116,12 +117,14 @@ impl<T: Scalar> Codes<T> {
 }
 
 impl<T: Scalar> Sae<T> {
-    /// Active features of `x: (b, d_in)`.
+    /// Active features of `x: (b, d_in)`: those of [`Sae::encode`] that are not 0, in memory that follows them.
     ///
     /// # Errors
     /// As [`Sae::encode`].
     pub fn encode_sparse(&self, x: &ArrayRef2<T>) -> Result<Codes<T>> {
-        Codes::from_dense(&self.encode(x)?)
+        self.check_input(x)?;
+        let (x, _) = self.normalisation.apply(x)?;
+        fused::encode(self, &x).unwrap_or_else(|| Codes::from_dense(&self.encode_normalised(&x, false)?))
     }
 
     /// As [`Sae::decode`], from active features: the cost grows with them, not with all latents.
@@ -166,6 +169,30 @@ mod tests {
         let difference = sae.decode_sparse(&codes).unwrap() - sae.reconstruct(&x).unwrap();
         assert!(difference.iter().all(|e| e.abs() < 1e-14));
         assert!(codes.active() <= 21 && codes.rows() == 7);
+    }
+
+    #[test]
+    fn the_streamed_codes_are_those_of_whole_rows() {
+        let (d, m) = (6, 300);
+        let mut stream = Seed(4).stream(0, 0);
+        let mut x = Array2::<f32>::zeros((11, d));
+        crate::math::random::fill_normal(&mut stream, 1.0, x.as_slice_mut().unwrap());
+        let batch = |threshold| Activation::BatchTopK { k: 2.5, by_decoder_norm: true, threshold };
+        let kinds = [
+            Activation::Relu,
+            Activation::TopK { k: 3, by_decoder_norm: true },
+            batch(None),
+            batch(Some(0.4)),
+            batch(Some(-0.4)),
+            Activation::JumpRelu { threshold: ndarray::Array1::from_shape_fn(m, |i| 0.3 - i as f32 * 0.002) },
+            Activation::GroupMax { k: 30 },
+        ];
+        for kind in kinds {
+            let mut sae = Sae::<f32>::initialise(d, m, kind.clone(), Seed(3)).unwrap();
+            sae.w_dec.row_mut(7).mapv_inplace(|w| w * 3.0);
+            sae.b_enc = ndarray::Array1::from_shape_fn(m, |i| 0.001 * (i % 7) as f32);
+            assert_eq!(sae.encode_sparse(&x).unwrap().to_dense(), sae.encode(&x).unwrap(), "{kind:?}");
+        }
     }
 
     #[test]

@@ -25,12 +25,16 @@ use ndarray::{Array2, ArrayRef2};
 use super::activation::Activation;
 use super::aux::centred_squares;
 use super::backward::LossTerms;
+use super::codes::Codes;
 use super::loss::{Loss, ReconstructionLoss, Sparsity};
 use super::model::Sae;
 use super::train::{Moments, SaeTraining};
 use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::math::optim::AdamStep;
 use crate::{Error, Result, Scalar};
+
+/// Inputs from which on packing the encoder pays.
+const STREAMED_FROM: usize = 8;
 
 /// Share of active latents above which whole matrices are faster.
 const SPARSE_BELOW: f64 = 0.08;
@@ -124,6 +128,19 @@ pub(super) fn step<T: Scalar>(
         latents::update(sae, moments, context, &centred, &selection, workspace)?;
     }
     Ok(outcome)
+}
+
+/// The features of normalised inputs `x: (b, d_in)`, without storing those that are not active; `None` where whole rows of
+/// features have to be made, or are faster.
+pub(super) fn encode<T: Scalar>(sae: &Sae<T>, x: &ArrayRef2<T>) -> Option<Result<Codes<T>>> {
+    let rows = (x.nrows() >= STREAMED_FROM).then(|| select::features(sae, &sae.centred(x)))??;
+    let fill = |codes: &mut Codes<T>| {
+        rows.iter().try_for_each(|row| {
+            let entries = row.latents.iter().zip(&row.features).map(|(&latent, &f)| (latent as usize, f));
+            codes.push(entries.filter(|(_, f)| *f != T::zero()))
+        })
+    };
+    Some(Codes::new(sae.latents()).and_then(|mut codes| fill(&mut codes).map(|()| codes)))
 }
 
 fn scale<T: Scalar>(loss: &Loss, target: &ArrayRef2<T>) -> Result<T> {

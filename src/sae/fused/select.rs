@@ -10,6 +10,7 @@ use super::{Context, Workspace};
 use crate::Scalar;
 use crate::math::gemm::streamed::{TILE_ROWS, Tile, for_each_tile, row_blocks};
 use crate::sae::activation::{Activation, budget, rectify};
+use crate::sae::loss::AuxK;
 use crate::sae::model::Sae;
 
 /// Active latents of a sample, or some that pass a gradient.
@@ -66,6 +67,13 @@ struct Block<T> {
     aux: Vec<Candidates<T>>,
 }
 
+/// Dead latents that an auxiliary loss looks for in the same pass.
+#[derive(Clone, Copy, Default)]
+struct Extra<'a> {
+    aux: Option<AuxK>,
+    dead: Option<&'a [bool]>,
+}
+
 /// What every block needs to look through its tiles.
 struct Search<T> {
     k: usize,
@@ -85,25 +93,46 @@ pub(super) fn select<T: Scalar>(
     centred: &Array2<T>,
     workspace: &mut Workspace<T>,
 ) -> Selection<T> {
+    let extra = Extra { aux: context.loss.aux, dead: context.dead };
     match &sae.activation {
         Activation::TopK { k, .. } => {
-            let blocks = search(sae, &Search::new(sae, context, *k, T::zero()), centred, workspace);
+            let blocks = search(sae, &Search::new(sae, extra, *k, T::zero()), centred, workspace);
             finish(blocks, |entry| rectify(entry.z))
         }
-        Activation::BatchTopK { k, .. } => batch_top_k(sae, context, *k, centred, workspace),
+        Activation::BatchTopK { k, .. } => batch_top_k(sae, extra, *k, centred, workspace),
         Activation::JumpRelu { threshold } => jump_relu(sae, context, threshold, centred, workspace),
         _ => {
-            let blocks = search(sae, &Search::new(sae, context, usize::MAX, T::zero()), centred, workspace);
+            let blocks = search(sae, &Search::new(sae, extra, usize::MAX, T::zero()), centred, workspace);
             finish(blocks, |entry| entry.z)
         }
     }
 }
 
+/// The features of normalised and centred inputs, latents ascending in each row; `None` for an activation whose latents
+/// are not found by their scores alone.
+pub(super) fn features<T: Scalar>(sae: &Sae<T>, centred: &Array2<T>) -> Option<Vec<Row<T>>> {
+    let (mut workspace, extra) = (Workspace::default(), Extra::default());
+    let find = |k, floor: T, bars: Option<Vec<T>>, workspace: &mut Workspace<T>| {
+        let wanted = Search { bars, ..Search::new(sae, extra, k, floor) };
+        finish(search(sae, &wanted, centred, workspace), |entry| entry.z).rows
+    };
+    // a feature of 0 is none: nothing at or below 0 is looked for where features are rectified
+    Some(match &sae.activation {
+        Activation::Relu => find(usize::MAX, T::zero(), None, &mut workspace),
+        Activation::TopK { k, .. } => find(*k, T::zero(), None, &mut workspace),
+        Activation::BatchTopK { threshold: Some(bar), .. } => {
+            find(usize::MAX, bar.max(T::zero()), None, &mut workspace)
+        }
+        Activation::BatchTopK { k, .. } => batch_top_k(sae, extra, *k, centred, &mut workspace).rows,
+        Activation::JumpRelu { threshold } => find(usize::MAX, T::zero(), Some(threshold.to_vec()), &mut workspace),
+        _ => return None,
+    })
+}
+
 impl<T: Scalar> Search<T> {
-    fn new(sae: &Sae<T>, context: &Context<'_, T>, k: usize, floor: T) -> Self {
-        let dead = context.dead.filter(|dead| context.loss.aux.is_some() && dead.contains(&true));
+    fn new(sae: &Sae<T>, Extra { aux, dead }: Extra<'_>, k: usize, floor: T) -> Self {
+        let dead = dead.filter(|dead| aux.is_some() && dead.contains(&true));
         let alive_and_dead = |dead: &[bool]| dead.iter().map(|&dead| if dead { T::one() } else { T::zero() }).collect();
-        let aux = context.loss.aux;
         Self {
             k,
             aux_k: aux.map_or(0, |aux| aux.k),
@@ -188,16 +217,16 @@ fn row_of<T: Scalar>(entries: &[Entry<T>], feature: &impl Fn(&Entry<T>) -> T) ->
 /// high.
 fn batch_top_k<T: Scalar>(
     sae: &Sae<T>,
-    context: &Context<'_, T>,
+    extra: Extra<'_>,
     k: f64,
     centred: &Array2<T>,
     workspace: &mut Workspace<T>,
 ) -> Selection<T> {
     let budget = budget(k, centred.nrows());
     let mut floor =
-        workspace.lowest.map_or_else(|| first_guess(sae, context, k, centred, workspace), |low| low * T::of(0.7));
+        workspace.lowest.map_or_else(|| first_guess(sae, extra, k, centred, workspace), |low| low * T::of(0.7));
     loop {
-        let (mut blocks, rows) = search(sae, &Search::new(sae, context, usize::MAX, floor), centred, workspace);
+        let (mut blocks, rows) = search(sae, &Search::new(sae, extra, usize::MAX, floor), centred, workspace);
         let found: usize = blocks.iter().flat_map(|block| &block.rows).map(|row| row.entries.len()).sum();
         if found < budget && floor > T::zero() {
             floor = if floor < T::of(1e-6) { T::zero() } else { floor * T::of(0.3) };
@@ -211,14 +240,14 @@ fn batch_top_k<T: Scalar>(
 /// A bar that the first rows suggest.
 fn first_guess<T: Scalar>(
     sae: &Sae<T>,
-    context: &Context<'_, T>,
+    extra: Extra<'_>,
     k: f64,
     centred: &Array2<T>,
     workspace: &mut Workspace<T>,
 ) -> T {
     let rows = centred.nrows().min(TILE_ROWS);
     let some = centred.slice_axis(ndarray::Axis(0), (0..rows).into()).to_owned();
-    let (mut blocks, _) = search(sae, &Search::new(sae, context, usize::MAX, T::zero()), &some, workspace);
+    let (mut blocks, _) = search(sae, &Search::new(sae, extra, usize::MAX, T::zero()), &some, workspace);
     cut_batch(&mut blocks, budget(k, rows)).map_or_else(T::zero, |low| low * T::of(0.5))
 }
 
@@ -248,7 +277,7 @@ fn jump_relu<T: Scalar>(
     workspace: &mut Workspace<T>,
 ) -> Selection<T> {
     let half = T::of(0.5 * context.loss.straight_through.bandwidth);
-    let mut wanted = Search::new(sae, context, usize::MAX, T::zero());
+    let mut wanted = Search::new(sae, Extra::default(), usize::MAX, T::zero());
     // a little below the window: its edge is decided on z itself
     wanted.bars = Some(threshold.iter().map(|&t| t - half * T::of(1.001)).collect());
     let blocks = search(sae, &wanted, centred, workspace);

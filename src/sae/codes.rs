@@ -192,6 +192,8 @@ mod tests {
             sae.w_dec.row_mut(7).mapv_inplace(|w| w * 3.0);
             sae.b_enc = ndarray::Array1::from_shape_fn(m, |i| 0.001 * (i % 7) as f32);
             assert_eq!(sae.encode_sparse(&x).unwrap().to_dense(), sae.encode(&x).unwrap(), "{kind:?}");
+            sae.w_dec.row_mut(9).fill(0.0);
+            assert_eq!(sae.encode_sparse(&x).unwrap().to_dense(), sae.encode(&x).unwrap(), "{kind:?}");
         }
     }
 

@@ -43,7 +43,7 @@ pub enum InputNormalisation<T> {
 /// How to undo a normalisation: `y ↦ y · scale + shift`, per sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restore<T> {
-    /// `(scale, shift)` per sample; a single pair serves all.
+    /// `(scale, shift)` per sample.
     pub samples: Vec<(T, T)>,
 }
 
@@ -80,32 +80,31 @@ impl<T: Scalar> InputNormalisation<T> {
         self.check()?;
         check_finite("x", x)?;
         let mut out = x.to_owned();
-        let one = |scale: T| Restore { samples: alloc::vec![(scale, T::zero())] };
+        let samples = out.rows_mut().into_iter().map(|mut row| self.apply_row(&mut row)).collect::<Result<_>>()?;
+        Ok((out, Restore { samples }))
+    }
+
+    /// Normalises one finite sample in place; gives the scale and the shift that undo it.
+    pub(super) fn apply_row(&self, x: &mut ArrayRef1<T>) -> Result<(T, T)> {
         match *self {
-            Self::None => Ok((out, one(T::one()))),
+            Self::None => Ok((T::one(), T::zero())),
             Self::Scale(scale) => {
-                out *= scale;
-                Ok((out, one(scale.recip())))
+                *x *= scale;
+                Ok((scale.recip(), T::zero()))
             }
             Self::ConstantNorm => {
-                let root = T::of(libm::sqrt(x.ncols() as f64));
-                let mut samples = Vec::with_capacity(x.nrows());
-                for mut row in out.rows_mut() {
-                    let back = positive(norm(&row) / root)?;
-                    row.mapv_inplace(|v| v / back);
-                    samples.push((back, T::zero()));
-                }
-                Ok((out, Restore { samples }))
+                let back = positive(norm(x) / T::of(libm::sqrt(x.len() as f64)))?;
+                *x /= back;
+                Ok((back, T::zero()))
             }
             Self::LayerNorm { epsilon, unbiased } => {
-                let mut samples = Vec::with_capacity(x.nrows());
-                for mut row in out.rows_mut() {
-                    let (mean, deviation) = mean_and_deviation(&row, unbiased);
-                    let divisor = positive(deviation + epsilon)?;
-                    row.mapv_inplace(|v| (v - mean) / divisor);
-                    samples.push((deviation, mean));
-                }
-                Ok((out, Restore { samples }))
+                let mean = sum(x) / T::of(x.len() as f64);
+                *x -= mean;
+                let count = if unbiased { x.len().saturating_sub(1) } else { x.len() };
+                let root = T::of(libm::sqrt(count as f64));
+                let deviation = if count == 0 { T::zero() } else { norm(x) / root };
+                *x /= positive(deviation + epsilon)?;
+                Ok((deviation, mean))
             }
         }
     }
@@ -114,9 +113,7 @@ impl<T: Scalar> InputNormalisation<T> {
 impl<T: Scalar> Restore<T> {
     /// Brings reconstructions `y: (b, d)` of normalised inputs back to raw units.
     pub fn undo(&self, y: &mut ArrayRef2<T>) {
-        let first = self.samples.first().copied().unwrap_or((T::one(), T::zero()));
-        for (index, mut row) in y.rows_mut().into_iter().enumerate() {
-            let (scale, shift) = self.samples.get(index).copied().unwrap_or(first);
+        for (mut row, &(scale, shift)) in y.rows_mut().into_iter().zip(&self.samples) {
             if (scale, shift) != (T::one(), T::zero()) {
                 row.mapv_inplace(|v| v * scale + shift);
             }
@@ -126,14 +123,6 @@ impl<T: Scalar> Restore<T> {
 
 fn positive<T: Scalar>(x: T) -> Result<T> {
     if x > T::zero() { Ok(x) } else { Err(Error::Singular { what: "normalisation of a sample" }) }
-}
-
-fn mean_and_deviation<T: Scalar>(x: &ArrayRef1<T>, unbiased: bool) -> (T, T) {
-    let d = x.len();
-    let mean = sum(x) / T::of(d as f64);
-    let square = norm(&x.mapv(|v| v - mean));
-    let count = if unbiased { d.saturating_sub(1) } else { d };
-    (mean, if count == 0 { T::zero() } else { square / T::of(libm::sqrt(count as f64)) })
 }
 
 /// The scale `√d / mean ‖x‖` of `x: (b, d)`.

@@ -18,6 +18,8 @@ mod latents;
 mod rows;
 mod select;
 
+pub(super) use rows::{add_rows, dot};
+
 use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2};

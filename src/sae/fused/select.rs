@@ -111,6 +111,10 @@ pub(super) fn select<T: Scalar>(
 /// The features of normalised and centred inputs, latents ascending in each row; `None` for an activation whose latents
 /// are not found by their scores alone.
 pub(super) fn features<T: Scalar>(sae: &Sae<T>, centred: &Array2<T>) -> Option<Vec<Row<T>>> {
+    // a latent whose score is 0 for want of length can still have a feature
+    if sae.activation.needs_norms() && sae.decoder_norms().iter().any(|&norm| norm == T::zero()) {
+        return None;
+    }
     let (mut workspace, extra) = (Workspace::default(), Extra::default());
     let find = |k, floor: T, bars: Option<Vec<T>>, workspace: &mut Workspace<T>| {
         let wanted = Search { bars, ..Search::new(sae, extra, k, floor) };

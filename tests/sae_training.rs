@@ -137,6 +137,23 @@ fn the_sparse_route_equals_the_dense_one() {
 }
 
 #[test]
+fn the_layout_of_a_batch_does_not_matter() {
+    for (name, activation, settings) in cases() {
+        for fused in [false, true] {
+            let settings = SaeTraining { fused, ..settings.clone() };
+            let mut rows = Trainer::new(start(activation.clone()), settings).unwrap();
+            let mut columns = rows.clone();
+            for step in 0..4 {
+                let x = noise(130, WIDTH, step);
+                let transposed = x.t().as_standard_layout().into_owned().reversed_axes();
+                assert_eq!(rows.step(&x, None), columns.step(&transposed, None), "{name}");
+            }
+            assert!(rows.sae() == columns.sae(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_run_that_goes_on_from_a_checkpoint_gives_the_same_bits() {
     for (name, activation, settings) in cases() {
         let settings = SaeTraining { ema: Some(0.9), ..settings };

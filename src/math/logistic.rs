@@ -303,6 +303,9 @@ mod tests {
         assert!((probe.weights.clone() - expected).iter().all(|e| e.abs() < 1e-11), "{probe:?}");
         assert!((probe.intercept - 0.017_946_335_015_343_356).abs() < 1e-11);
         assert_eq!(probe.accuracy(&x, &labels).unwrap(), 7.0 / 12.0);
+        if cfg!(miri) {
+            return;
+        }
         let (x, labels) = data(40, 5, 3.0);
         let probe = LogisticRegression::default().fit(&x, &labels).unwrap();
         let expected = array![
@@ -318,7 +321,8 @@ mod tests {
 
     #[test]
     fn classes_that_can_be_told_apart_stay_finite() {
-        for scale in [1e-30, 1e-3, 1.0, 1e4, 1e12] {
+        let scales: &[f64] = if cfg!(miri) { &[1e-30] } else { &[1e-30, 1e-3, 1.0, 1e4, 1e12] };
+        for &scale in scales {
             let x = array![[-2.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [3.0, 0.0]].mapv(|x: f64| x * scale);
             let probe = LogisticRegression::default().fit(&x, &[false, false, true, true]).unwrap();
             assert!(probe.weights.iter().all(|w| w.is_finite()) && probe.weights[1] == 0.0, "{scale} {probe:?}");

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_their_moments() {
-        let count = if cfg!(miri) { 2_000 } else { 100_000 };
+        let count = if cfg!(miri) { 500 } else { 100_000 };
         let mut x = vec![0.0_f64; count];
         fill_normal(&mut Seed(5).stream(1, 0), 2.0, &mut x);
         let moment = |power: i32| x.iter().map(|v| v.powi(power)).sum::<f64>() / count as f64;

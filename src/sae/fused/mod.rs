@@ -115,6 +115,8 @@ pub(super) fn step<T: Scalar>(
     check_shape("x", x, &[x.nrows(), sae.d_in()])?;
     check_finite("x", x)?;
     let scale = scale(context.loss, x)?;
+    // samples are read as slices
+    let x = &x.as_standard_layout().into_owned();
     let centred = sae.centred(x);
     let mut selection = select::select(sae, context, &centred, workspace);
     let decoded = decode::decode(sae, context, x, scale, &mut selection, workspace);

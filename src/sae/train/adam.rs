@@ -160,6 +160,7 @@ impl<T: Scalar> Moments<T> {
 }
 
 fn vector<T: Scalar>(pair: &mut Pair<T>, parameter: &mut Array1<T>, gradient: &Array1<T>, step: &AdamStep<T>) {
+    let gradient = gradient.as_standard_layout();
     if let (Some(parameter), Some(gradient)) = (parameter.as_slice_mut(), gradient.as_slice()) {
         pair.step(step, parameter, gradient);
     }

@@ -1,6 +1,7 @@
 //! Autoencoders, their losses, their training and its checkpoints: no panic, no hang, no unbounded allocation.
 #![no_main]
 
+#[allow(dead_code, reason = "each target uses a part")]
 mod source;
 
 use arbitrary::Unstructured;

@@ -146,6 +146,7 @@ pub(super) fn update<T: Scalar>(
     if let (Some(b_dec), Some(by_b_dec)) = (sae.b_dec.as_slice_mut(), by_b_dec.as_slice()) {
         context.adam.apply(b_dec, by_b_dec, &mut moments.b_dec.first, &mut moments.b_dec.second);
     }
+    let finite = finite && sae.b_dec.iter().all(|b| b.is_finite());
     if finite { Ok(()) } else { Err(Error::NotFinite { what: "w_dec", index: 0 }) }
 }
 
@@ -278,6 +279,7 @@ impl<T: Scalar> Piece<'_, T> {
                 let mut value = [if source.log_threshold { threshold.ln() } else { *threshold }];
                 adam.apply(&mut value, &gradient, &mut threshold_1[one.clone()], &mut threshold_2[one]);
                 *threshold = if source.log_threshold { value[0].exp() } else { value[0] };
+                self.finite &= threshold.is_finite();
             }
             self.finite &= (dot(simd, w_dec, w_dec) + dot(simd, w_enc, w_enc) + self.b_enc[index]).is_finite();
         }

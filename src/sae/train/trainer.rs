@@ -160,7 +160,8 @@ impl<T: Scalar> Trainer<T> {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] for the batch; [`Error::Diverged`] where the loss is not
-    /// finite. Nothing is changed then.
+    /// finite, where nothing is changed, or where the step has made a weight infinite: then the run can go on from its last
+    /// checkpoint only.
     pub fn step(&mut self, x: &ArrayRef2<T>, target: Option<&ArrayRef2<T>>) -> Result<SaeStep<T>> {
         let (normalised, restore) = self.sae.normalisation.apply(x)?;
         drop(restore);
@@ -241,6 +242,8 @@ impl<T: Scalar> Trainer<T> {
         if self.settings.unit_norm_decoder {
             normalise_rows(&mut self.sae.w_dec);
         }
+        // what an infinite weight would spoil is found before anyone saves it
+        self.sae.check().map_err(|_| diverged)?;
         let fired = pass.features.columns().into_iter().map(|f| f.iter().any(|&f| f != T::zero())).collect();
         let min_positive = pass.min_positive.map(Scalar::as_f64);
         Ok(fused::Outcome { terms: pass.terms, l0: pass.l0.as_f64(), fired, min_positive })

@@ -2,7 +2,8 @@
 
 The counterpart of `cargo run --release --example throughput -- sae-train ...`: the same sizes, the same kind of data (sums of
 16 random rows of a unit-norm dictionary with U(0, 1) coefficients), unit-norm decoder rows, Adam, the same losses.
-`--method dense` is what autograd makes of the textbook code; `--method embedding_bag` decodes the active latents only.
+`--method dense` is what autograd makes of the textbook code; `--method embedding_bag` decodes the active latents only;
+`--method saelens` takes the training step of SAELens (`pip install sae-lens`, top_k only) with its own defaults.
 """
 
 import argparse
@@ -47,13 +48,40 @@ class Step(torch.autograd.Function):
         return None, -(window * grad).sum(0) / ctx.bandwidth, None
 
 
+def saelens_step(options, w_dec):
+    """The step of SAELens, without its bookkeeping around it."""
+    from sae_lens.saes.sae import TrainStepInput
+    from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
+
+    config = TopKTrainingSAEConfig(d_in=options.d, d_sae=options.m, k=options.k, device="cpu", dtype="float32")
+    sae = TopKTrainingSAE(config)
+    with torch.no_grad():
+        sae.W_dec.copy_(w_dec)
+        sae.W_enc.copy_(w_dec.t())
+    optimizer = torch.optim.Adam(sae.parameters(), lr=3e-4)
+
+    def step(x):
+        optimizer.zero_grad(set_to_none=True)
+        out = sae.training_forward_pass(TrainStepInput(
+            sae_in=x, coefficients={}, dead_neuron_mask=None, n_training_steps=0, is_logging_step=False))
+        out.loss.backward()
+        optimizer.step()
+        active = out.feature_acts
+        count = active.values().count_nonzero() if active.is_sparse else active.count_nonzero()
+        return out.loss.item(), count.item() / x.shape[0]
+
+    return step
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in [("d", 512), ("m", 4096), ("batch", 4096), ("k", 32), ("steps", 5), ("threads", 0)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--architecture", choices=["top_k", "batch_top_k", "relu", "jump_relu"], default="top_k")
-    parser.add_argument("--method", choices=["dense", "embedding_bag"], default="dense")
+    parser.add_argument("--method", choices=["dense", "embedding_bag", "saelens"], default="dense")
     options = parser.parse_args()
+    if options.method != "dense" and options.architecture != "top_k":
+        parser.error(f"--method {options.method} is for --architecture top_k")
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -100,6 +128,8 @@ def main():
             w_dec.data = torch.nn.functional.normalize(w_dec.data, dim=1)
         return loss.item(), (features != 0).sum().item() / x.shape[0]
 
+    if options.method == "saelens":
+        step = saelens_step(options, w_dec.detach())
     for x in batches:
         step(x)
     start = time.perf_counter()

@@ -180,8 +180,8 @@ function detail(f) {
   if (dead) head.append(make("span", { class: "chip warn" }, "dead: never active on this text"));
   head.append(make("div", { class: "chips" }, ...labels(f).map((label) => make("span", { class: "chip" }, label))));
   const parts = [head];
-  if (!dead) parts.push(facts(f), activating(f), charts(f), samples(f));
-  parts.push(near(f), keys());
+  if (!dead) parts.push(facts(f), activating(f), charts(f));
+  parts.push(near(f), dead ? null : samples(f), keys());
   main.replaceChildren(...parts.filter(Boolean));
   main.scrollTop = 0;
 }
@@ -195,6 +195,7 @@ function facts(f) {
     fact("mean", of("mean"), "where active"),
     fact("median", of("median"), "where active"),
     fact("90 % quantile", of("q90"), "where active"),
+    fact("99 % quantile", of("q99"), "where active"),
   );
 }
 
@@ -204,7 +205,7 @@ function section(title, note, ...children) {
 
 function activating(f) {
   const first = starts("contexts", "tops", "samples")[f], count = column("tops")[f];
-  return section("Top activating text", "one line per document", ...range(first, count).map((c) => context(c, f)));
+  return section("Top activating text", "the strongest of each document", ...range(first, count).map((c) => context(c, f)));
 }
 
 const range = (first, count) => Array.from({ length: count }, (_, i) => first + i);
@@ -347,7 +348,9 @@ function fromLink() {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target === $("search"), page = Math.max(1, Math.floor($("list").clientHeight / ROW) - 1);
-  const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -M, End: M };
+  const reading = $("feature").contains(event.target), far = { PageDown: page, PageUp: -page, Home: -M, End: M };
+  // these keys keep their meaning where they move a cursor or the text
+  const steps = { ArrowDown: 1, ArrowUp: -1, ...(typing || reading ? {} : far) };
   if (event.ctrlKey || event.metaKey || event.altKey || event.target === $("sort")) return;
   if (event.key === "/" && !typing) $("search").focus();
   else if (event.key === "Escape" && typing) {
@@ -357,7 +360,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Enter" && typing) {
     if (shown.length) choose(shown[0]);
     listing(false);
-  } else if (event.key in steps && !(typing && ["Home", "End"].includes(event.key))) step(steps[event.key]);
+  } else if (event.key in steps) step(steps[event.key]);
   else return;
   event.preventDefault();
 });

@@ -60,13 +60,18 @@ function short(x) {
   if (size >= 1e5 || size < 1e-3) return x.toExponential(1).replace("e+", "e");
   return x.toFixed(Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(size)))));
 }
-const share = (x) => (x === 0 ? "0" : x < 1e-5 ? (100 * x).toExponential(1) + " %" : +(100 * x).toPrecision(2) + " %");
+const share = (x) => (x === 0 ? "0" : x < 1e-5 ? (100 * x).toExponential(1) + " %" : (x < 0.1 ? (100 * x).toPrecision(2) : +(100 * x).toPrecision(3)) + " %");
 const density = (feature) => fired[feature] / Math.max(1, about.tokens);
 const visible = (text) => text.replace(/\n/g, "↵").replace(/\t/g, "⇥");
 
+// A token on its own: one that continues a word says so.
+function alone(word) {
+  return (/^[\p{L}\p{N}]/u.test(word) ? "…" : "") + (visible(word.trim()) || "␣");
+}
+
 function labels(feature) {
   const first = starts("labels", "label_counts");
-  return Array.from(column("labels").subarray(first[feature], first[feature + 1]), (word) => visible(words[word].trim()) || "␣");
+  return Array.from(column("labels").subarray(first[feature], first[feature + 1]), (word) => alone(words[word]));
 }
 
 function labelled(feature) {
@@ -218,7 +223,7 @@ function samples(f) {
   for (let g = 0; g < groups; g++) {
     const from = Math.round((g * count) / groups), to = Math.round(((g + 1) * count) / groups);
     const [low, high] = [100 - (100 * (g + 1)) / groups, 100 - (100 * g) / groups].map(Math.round);
-    const between = `${short(value[first + to - 1])} to ${short(value[first + from])}`;
+    const between = [...new Set([short(value[first + to - 1]), short(value[first + from])])].join(" to ");
     out.push(make("h4", {}, make("span", {}, `quantiles ${low} to ${high} %`), make("span", { class: "number" }, between)));
     out.push(...range(first + from, to - from).map((c) => context(c, f)));
   }

@@ -31,7 +31,7 @@ pub fn write(page: &Page<'_>, out: &Path) -> Result<usize> {
     // last, so that nothing in the data is taken for a place to fill
     let html = skeleton.replace("<!--data-->", &data(page)?);
     if let Some(folder) = out.parent() {
-        fs::create_dir_all(folder)?;
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     write_atomically(out, html.as_bytes()).map_err(|error| format!("{}: {error}", out.display()))?;
     Ok(html.len())

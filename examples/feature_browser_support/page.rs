@@ -13,9 +13,17 @@ use super::text::Text;
 use super::vocabulary::Vocabulary;
 use super::{Result, pack};
 
-const SKELETON: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SKELETON: &str = include_str!("page/skeleton.html");
+const STYLE: &str = include_str!("page/style.css");
+/// One script in the end: the order is that of the page.
+const SCRIPT: [&str; 6] = [
+    include_str!("page/columns.js"),
+    include_str!("page/helpers.js"),
+    include_str!("page/list.js"),
+    include_str!("page/feature.js"),
+    include_str!("page/charts.js"),
+    include_str!("page/actions.js"),
+];
 
 /// What is written.
 pub struct Page<'a> {
@@ -27,7 +35,7 @@ pub struct Page<'a> {
 
 /// Writes the page and returns its size.
 pub fn write(page: &Page<'_>, out: &Path) -> Result<usize> {
-    let skeleton = SKELETON.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
+    let skeleton = SKELETON.replace("/*style*/", STYLE).replace("/*script*/", &SCRIPT.join("\n"));
     // last, so that nothing in the data is taken for a place to fill
     let html = skeleton.replace("<!--data-->", &data(page)?);
     if let Some(folder) = out.parent() {

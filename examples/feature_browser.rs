@@ -4,7 +4,8 @@
 //! `cargo run --release --features formats --example feature_browser -- SAE_FOLDER ACTIVATIONS.safetensors --vocabulary vocab.txt`
 //!
 //! The activations are read once, in stretches of whole documents, and what is kept grows with the number of features, not
-//! with that of tokens (8 B of each token aside).
+//! with that of tokens (8 B of each token aside). 302,725 tokens and 12,288 features of 1,536 neurons took 170 s of processor
+//! time and 390 MB; their page has 7.3 MB.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 #[path = "feature_browser_support/mod.rs"]

@@ -8,7 +8,7 @@ function charts(f) {
   const mine = Math.floor(densityBin(fired[f]));
   const all = densities().map(([n, title], i) => [n, title, i === mine]);
   const step = Math.ceil(count / 5), ticks = range(0, count + 1).filter((i) => i % step === 0).map((i) => [i, short(edges[i])]);
-  const decades = range(0, DECADES + 1).map((d) => [d * PER_DECADE, d === DECADES ? "100 %" : share(10 ** (d - DECADES))]);
+  const decades = range(0, DECADES + 1).map((d) => [d * PER_DECADE, +(100 * 10 ** (d - DECADES)).toPrecision(1) + " %"]);
   return make("div", { class: "pair" },
     section("Activations", "where active, logarithmic", histogram(bars, ticks)),
     section("Density", "of all features; this one marked", histogram(all, decades.filter(([i]) => i % (2 * PER_DECADE) === 0 || DECADES < 5))));
@@ -37,6 +37,8 @@ function histogram(bars, ticks) {
   const most = Math.max(...bars.map(([n]) => n)), width = (W - 2 * LEFT) / bars.length, high = H - BOTTOM - TOP;
   const svg = draw("svg", { viewBox: `0 0 ${W} ${H}`, role: "img" });
   bars.forEach(([n, title, here], i) => {
+    // a low bar would be overlooked
+    if (here) svg.append(draw("rect", { class: "place", x: LEFT + i * width, width, y: TOP, height: high }));
     if (!n) return;
     const height = Math.max(1.5, (high * n) / most);
     const bar = draw("rect", { class: here ? "bar here" : "bar", x: LEFT + i * width + 0.5, width: Math.max(1, width - 1), y: H - BOTTOM - height, height });

@@ -1,8 +1,8 @@
 // The list: sorted, filtered, and only its visible rows in the document.
 
 const SORTS = {
-  density: ["density", (f) => fired[f], (f) => share(density(f))],
   max: ["max", (f) => column("max")[f], (f) => short(column("max")[f])],
+  density: ["density", (f) => fired[f], (f) => share(density(f))],
   mean: ["mean", (f) => column("mean")[f], (f) => short(column("mean")[f])],
   median: ["median", (f) => column("median")[f], (f) => short(column("median")[f])],
   q90: ["90 % quantile", (f) => column("q90")[f], (f) => short(column("q90")[f])],

@@ -103,7 +103,11 @@ fn start(activation: Activation<f64>) -> Sae<f64> {
 }
 
 fn run(activation: &Activation<f64>, settings: &SaeTraining, fused: bool) -> (Trainer<f64>, Vec<f64>, usize) {
-    let mut trainer = Trainer::new(start(activation.clone()), SaeTraining { fused, ..settings.clone() }).unwrap();
+    run_from(start(activation.clone()), settings, fused)
+}
+
+fn run_from(start: Sae<f64>, settings: &SaeTraining, fused: bool) -> (Trainer<f64>, Vec<f64>, usize) {
+    let mut trainer = Trainer::new(start, SaeTraining { fused, ..settings.clone() }).unwrap();
     let steps: Vec<_> = (0..8).map(|step| trainer.step(&noise(130, WIDTH, step), None).unwrap()).collect();
     let losses = steps.iter().map(|step| step.terms.total()).collect();
     (trainer, losses, steps.iter().filter(|step| step.fused).count())
@@ -136,9 +140,48 @@ fn the_sparse_route_equals_the_dense_one() {
     }
 }
 
+/// Activations and losses whose latents are mostly active.
+fn dense_cases() -> Vec<(&'static str, Activation<f64>, SaeTraining)> {
+    let jump = |bar| Activation::JumpRelu { threshold: Array1::from_shape_fn(LATENTS, |i| bar + 0.002 * i as f64) };
+    let straight = |to_input| StraightThrough { bandwidth: 0.4, to_input, ..StraightThrough::default() };
+    let jump_loss = |sparsity, to_input| Loss { sparsity, straight_through: straight(to_input), ..Loss::default() };
+    let free = |loss| SaeTraining { unit_norm_decoder: false, clip_norm: Some(0.7), ..settings(loss) };
+    let mean = Loss { reconstruction: ReconstructionLoss::Mean, sparsity: Sparsity::l1(0.01), ..Loss::default() };
+    let target = Sparsity::TargetL0 { coefficient: 0.3, target: 20.0 };
+    let log = |settings| SaeTraining { log_threshold: true, ..settings };
+    vec![
+        ("relu", Activation::Relu, settings(Loss { sparsity: Sparsity::l1(0.02), ..Loss::default() })),
+        ("relu, mean", Activation::Relu, settings(mean)),
+        (
+            "relu by norms",
+            Activation::Relu,
+            free(Loss { sparsity: Sparsity::l1_by_decoder_norm(0.02), ..Loss::default() }),
+        ),
+        ("jump", jump(0.05), log(settings(jump_loss(Sparsity::L0 { coefficient: 0.01 }, false)))),
+        ("jump to input", jump(-0.2), settings(jump_loss(target, true))),
+        ("jump, l1", jump(0.01), free(jump_loss(Sparsity::l1_by_decoder_norm(0.01), false))),
+    ]
+}
+
+#[test]
+fn whole_rows_in_tiles_equal_the_reference() {
+    for (name, activation, settings) in dense_cases() {
+        let start = || Sae { b_enc: Array1::zeros(LATENTS), ..start(activation.clone()) };
+        let (reference, expected, _) = run_from(start(), &settings, false);
+        let (tiled, losses, sparse) = run_from(start(), &settings, true);
+        assert_eq!(sparse, 0, "{name}");
+        for (a, b) in losses.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{name}: {losses:?} {expected:?}");
+        }
+        let difference = largest_difference(&tiled.sae(), &reference.sae());
+        assert!(difference < 1e-7, "{name}: {difference}");
+        assert_eq!(tiled.dead(), reference.dead(), "{name}");
+    }
+}
+
 #[test]
 fn the_layout_of_a_batch_does_not_matter() {
-    for (name, activation, settings) in cases() {
+    for (name, activation, settings) in cases().into_iter().chain(dense_cases()) {
         for fused in [false, true] {
             let settings = SaeTraining { fused, ..settings.clone() };
             let mut rows = Trainer::new(start(activation.clone()), settings).unwrap();

@@ -14,6 +14,7 @@
 
 mod candidates;
 mod decode;
+pub(super) mod dense;
 mod latents;
 mod rows;
 mod select;
@@ -47,6 +48,9 @@ pub(crate) struct Workspace<T> {
     packed: Vec<T>,
     by_output: Vec<T>,
     by_aux: Vec<T>,
+    /// Features and gradients by pre-activations of the dense route, `(b, m)` each.
+    features: Vec<T>,
+    by_z: Vec<T>,
     /// Lowest score that the last batch top-k chose.
     lowest: Option<T>,
 }
@@ -78,15 +82,8 @@ pub(super) struct Outcome<T> {
 /// Whether the sparse route computes this loss of this autoencoder, and can be expected to be faster; `l0` is that of the
 /// step before.
 pub(super) fn covers<T: Scalar>(sae: &Sae<T>, loss: &Loss, target: bool, l0: Option<f64>) -> bool {
-    let plain = sae.prefixes.is_empty() && sae.layers == 1 && sae.w_skip.is_none() && !target;
-    let penalty = match loss.sparsity {
-        Sparsity::None | Sparsity::L0 { .. } | Sparsity::TargetL0 { .. } | Sparsity::QuadraticL0 { .. } => true,
-        Sparsity::Lp { p, root, .. } => p == 1.0 && !root,
-        Sparsity::Tanh { .. } => false,
-    };
     let sparse = |l0: f64| l0 <= SPARSE_BELOW * sae.latents() as f64;
-    plain
-        && penalty
+    is_plain(sae, loss, target)
         && loss.multi_top_k.is_empty()
         && match &sae.activation {
             Activation::TopK { k, .. } => sparse(*k as f64),
@@ -97,6 +94,17 @@ pub(super) fn covers<T: Scalar>(sae: &Sae<T>, loss: &Loss, target: bool, l0: Opt
             }
             _ => false,
         }
+}
+
+/// Whether an autoencoder of one dictionary and one layer predicts its own input, with a penalty that is a sum over features
+/// or steps.
+fn is_plain<T: Scalar>(sae: &Sae<T>, loss: &Loss, target: bool) -> bool {
+    let penalty = match loss.sparsity {
+        Sparsity::None | Sparsity::L0 { .. } | Sparsity::TargetL0 { .. } | Sparsity::QuadraticL0 { .. } => true,
+        Sparsity::Lp { p, root, .. } => p == 1.0 && !root,
+        Sparsity::Tanh { .. } => false,
+    };
+    penalty && sae.prefixes.is_empty() && sae.layers == 1 && sae.w_skip.is_none() && !target
 }
 
 /// One step on normalised inputs `x: (b, d)`, which are also the target.
@@ -132,6 +140,21 @@ pub(super) fn step<T: Scalar>(
         latents::update(sae, moments, context, &centred, &selection, workspace)?;
     }
     Ok(outcome)
+}
+
+/// Loss and gradient by whole rows, on normalised inputs `x: (b, d)` in standard layout; see [`dense::covers`].
+///
+/// # Errors
+/// As [`step`], and those of [`Sae::check`].
+pub(super) fn dense_pass<T: Scalar>(
+    sae: &Sae<T>,
+    loss: &Loss,
+    x: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> Result<dense::DensePass<T>> {
+    sae.check_input(x)?;
+    check_not_empty("x", x)?;
+    dense::pass(sae, loss, x, scale(loss, x)?, workspace)
 }
 
 /// The features of normalised inputs `x: (b, d_in)`, without storing those that are not active; `None` where whole rows of

@@ -217,6 +217,9 @@ fn row_of<T: Scalar>(entries: &[Entry<T>], feature: &impl Fn(&Entry<T>) -> T) ->
     }
 }
 
+/// Bars that batch top-k tries before it looks at everything above 0.
+const GUESSES: usize = 3;
+
 /// The best of the batch, among all entries above a bar that is guessed from the last step and lowered where it was too
 /// high.
 fn batch_top_k<T: Scalar>(
@@ -229,11 +232,14 @@ fn batch_top_k<T: Scalar>(
     let budget = budget(k, centred.nrows());
     let mut floor =
         workspace.lowest.map_or_else(|| first_guess(sae, extra, k, centred, workspace), |low| low * T::of(0.7));
+    let mut guesses = 0;
     loop {
         let (mut blocks, rows) = search(sae, &Search::new(sae, extra, usize::MAX, floor), centred, workspace);
         let found: usize = blocks.iter().flat_map(|block| &block.rows).map(|row| row.entries.len()).sum();
         if found < budget && floor > T::zero() {
-            floor = if floor < T::of(1e-6) { T::zero() } else { floor * T::of(0.3) };
+            // a scale that has changed altogether, or is infinite, is not approached in steps
+            guesses += 1;
+            floor = if guesses < GUESSES { floor * T::of(0.3) } else { T::zero() };
             continue;
         }
         workspace.lowest = cut_batch(&mut blocks, budget);

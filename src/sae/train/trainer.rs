@@ -221,32 +221,42 @@ impl<T: Scalar> Trainer<T> {
         target: Option<&ArrayRef2<T>>,
     ) -> Result<fused::Outcome<T>> {
         let diverged = Error::Diverged { step: self.step, instance: 0 };
-        let mut pass = match loss_and_gradient(&self.sae, loss, x, target, dead) {
-            Err(Error::NotFinite { what: "w_enc" | "b_enc" | "w_dec" | "b_dec" | "threshold", .. }) => {
-                return Err(diverged);
-            }
-            other => other?,
+        let of_weights = |error| match error {
+            Error::NotFinite { what: "w_enc" | "b_enc" | "w_dec" | "b_dec" | "threshold", .. } => diverged,
+            other => other,
         };
-        if !pass.terms.total().is_finite() {
+        let lean = self.settings.fused && self.settings.p_annealing.is_none();
+        let (terms, mut gradient, l0, fired, min_positive);
+        if lean && fused::dense::covers(&self.sae, loss, target.is_some()) {
+            let x = &x.as_standard_layout().into_owned();
+            let pass = fused::dense_pass(&self.sae, loss, x, &mut self.scratch).map_err(of_weights)?;
+            (terms, gradient, l0, fired, min_positive) = (pass.terms, pass.gradient, pass.l0, pass.fired, None);
+        } else {
+            let pass = loss_and_gradient(&self.sae, loss, x, target, dead).map_err(of_weights)?;
+            if pass.terms.total().is_finite() {
+                self.anneal_p(&pass.features);
+            }
+            fired = pass.features.columns().into_iter().map(|f| f.iter().any(|&f| f != T::zero())).collect();
+            (terms, gradient, l0) = (pass.terms, pass.gradient, pass.l0.as_f64());
+            min_positive = pass.min_positive.map(Scalar::as_f64);
+        }
+        if !terms.total().is_finite() {
             return Err(diverged);
         }
-        self.anneal_p(&pass.features);
         if self.settings.unit_norm_decoder {
-            project_gradient(&self.sae.w_dec, &mut pass.gradient.w_dec)?;
+            project_gradient(&self.sae.w_dec, &mut gradient.w_dec)?;
         }
         if let Some(clip) = self.settings.clip_norm {
-            let factor = (clip / (gradient_norm(&pass.gradient) + 1e-6)).min(1.0);
-            scale_gradient(&mut pass.gradient, T::of(factor));
+            let factor = (clip / (gradient_norm(&gradient) + 1e-6)).min(1.0);
+            scale_gradient(&mut gradient, T::of(factor));
         }
-        self.moments.step(&mut self.sae, &pass.gradient, adam, self.settings.log_threshold);
+        self.moments.step(&mut self.sae, &gradient, adam, self.settings.log_threshold);
         if self.settings.unit_norm_decoder {
             normalise_rows(&mut self.sae.w_dec);
         }
         // what an infinite weight would spoil is found before anyone saves it
         self.sae.check().map_err(|_| diverged)?;
-        let fired = pass.features.columns().into_iter().map(|f| f.iter().any(|&f| f != T::zero())).collect();
-        let min_positive = pass.min_positive.map(Scalar::as_f64);
-        Ok(fused::Outcome { terms: pass.terms, l0: pass.l0.as_f64(), fired, min_positive })
+        Ok(fused::Outcome { terms, l0, fired, min_positive })
     }
 
     /// Keeps the penalty continuous where its power changes.

@@ -5,6 +5,8 @@
 use core::ops::ControlFlow;
 
 use limpid::formats::{Files, Hint, load};
+use limpid::sae::train::{SaeTraining, Trainer};
+use limpid::sae::{Activation, CompactSae, Precision, Sae};
 use limpid::superposition::geometry::{feature_dimensionality, feature_norms};
 use limpid::superposition::{Architecture, FeatureDistribution, Problem, ToyModel, Training, train};
 use limpid::{Result, Seed};
@@ -31,6 +33,21 @@ pub fn learn(steps: usize) -> Result<f32> {
     let Some(best) = trained.first() else { return Ok(0.0) };
     let shares = feature_dimensionality(&best.model.weight)?;
     Ok(shares.sum() + feature_norms(&best.model.weight)?.sum())
+}
+
+/// Trains a small autoencoder, and runs it in 8 and 16 bits on one sample.
+///
+/// # Errors
+/// Those of training and of the sample.
+pub fn squeeze(x: &Array2<f32>) -> Result<f32> {
+    let sae = Sae::initialise(x.ncols(), 32, Activation::TopK { k: 4, by_decoder_norm: false }, Seed(2))?;
+    let mut trainer = Trainer::new(sae, SaeTraining { steps: 10, ..SaeTraining::default() })?;
+    let loss = trainer.step(x, None)?.terms.total();
+    let compact = CompactSae::new(&trainer.sae(), Precision::F16, true)?;
+    let mut scratch = compact.scratch();
+    let Some(first) = x.as_slice().and_then(|x| x.get(..trainer.sae().d_in())) else { return Ok(loss) };
+    let active = compact.encode_into(first, &mut scratch)?;
+    Ok(loss + active.iter().map(|&(_, feature)| feature).sum::<f32>())
 }
 
 /// Loads a saved autoencoder from memory and encodes a row of ones with it.

@@ -28,6 +28,9 @@ pub use start::Start;
 
 use run::Run;
 
+/// Pieces that the steps between two reports are cut into, so that threads are all busy up to the report.
+const ROUNDS: usize = 10;
+
 /// Trains one model per problem and keeps the best of `settings.restarts` random starts.
 ///
 /// `progress` is called about a hundred times and may stop the training with [`ControlFlow::Break`]; the models are then
@@ -86,7 +89,9 @@ pub fn train_every_restart<T: Scalar>(
     let mut done = 0;
     while done < settings.steps {
         let until = settings.steps.min(done + settings.steps.div_ceil(100));
-        par::for_each_mut(&mut runs, |_, run| run.advance(settings, until));
+        par::for_each_round(&mut runs, ROUNDS, |round, run| {
+            run.advance(settings, done + (until - done) * (round + 1) / ROUNDS);
+        });
         runs.iter().try_for_each(Run::outcome)?;
         done = until;
         let loss = runs.iter().map(Run::last_loss).sum::<f64>() / runs.len() as f64;

@@ -30,7 +30,7 @@ sae_train ACTIVATIONS.safetensors [OPTIONS]: trains a sparse autoencoder on the 
   --batch B              rows of one step [1024]
   --learning-rate X      [that of the preset, up to 4 times as much in runs below 10000 steps]
   --dead-after N         samples of silence after which a latent counts as dead [a tenth of the run]
-  --k-from K             active latents at the start of top_k, which fall to --k over a quarter of the run [8 times --k]
+  --k-from K             active latents at the start of top_k, which fall to --k over half of the run [8 times --k]
   --data-start SHARE     share of an input in the first direction of each latent, the rest is random [0.3]
   --tensor NAME          matrix in the file [activations, or the only one]
   --validation SHARE     share of the last rows that is held out, at most 16384 rows [0.05]

@@ -85,7 +85,7 @@ fn recipe(options: &Options, data: &mut Data) -> Result<Recipe<f32>> {
     if matches!(recipe.sae.activation, Activation::TopK { .. }) {
         // many latents get a turn before few are chosen
         let from = options.k_from.unwrap_or(8 * k).min(latents);
-        training.k_annealing = Some(KAnnealing { from, over: steps / 4, rounding: Rounding::Floor });
+        training.k_annealing = Some(KAnnealing { from, over: steps / 2, rounding: Rounding::Floor });
     }
     Ok(recipe)
 }

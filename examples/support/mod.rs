@@ -14,6 +14,7 @@ pub mod colour;
 pub mod figure;
 pub mod history;
 pub mod progress;
+pub mod recovery;
 pub mod report;
 pub mod svg;
 pub mod theory;

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array2, ArrayRef2};
+use ndarray::{Array2, ArrayRef2, Axis};
 
 use super::adam::{Moments, gradient_norm, lay_out, scale_gradient};
 use super::resample::{draw_inputs, resample, resample_probabilities};
@@ -18,6 +18,9 @@ use crate::{Error, Result, Scalar};
 
 /// Batches over which penalties are compared when the power of an Lp penalty changes.
 const QUEUE: usize = 10;
+
+/// Inputs whose features are made at once to choose among them.
+const TOGETHER: usize = 4096;
 
 /// What one step was like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -311,8 +314,14 @@ impl<T: Scalar> Trainer<T> {
         let (x, _) = self.sae.normalisation.apply(inputs)?;
         let silent = |last: &u64| (self.step as u64).saturating_sub(*last) >= resampling.window as u64;
         let dead: Vec<bool> = self.last_fired_step.iter().map(silent).collect();
-        let features = self.sae.encode_normalised(&x, true)?;
-        let reconstruction = self.sae.decode_normalised(&features, Some(&x))?;
+        let mut reconstruction = Array2::zeros((x.nrows(), self.sae.d_out()));
+        // features of all inputs at once could be larger than everything else
+        for (x, mut out) in
+            x.axis_chunks_iter(Axis(0), TOGETHER).zip(reconstruction.axis_chunks_iter_mut(Axis(0), TOGETHER))
+        {
+            let features = self.sae.encode_normalised(&x, true)?;
+            out.assign(&self.sae.decode_normalised(&features, Some(&x))?);
+        }
         let chances = resample_probabilities(resampling.rule, &x, &reconstruction)?;
         let count = dead.iter().filter(|dead| **dead).count();
         let chosen = draw_inputs(&chances, count, self.settings.seed, self.step as u64);

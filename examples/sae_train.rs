@@ -37,6 +37,7 @@ sae_train ACTIVATIONS.safetensors [OPTIONS]: trains a sparse autoencoder on the 
   --buffer ROWS          rows that are shuffled at a time [16384]
   --checkpoint-every N   steps between two checkpoints [an eighth of the run]
   --resume               go on from the checkpoint in the folder
+  --restart              begin anew although the folder holds a checkpoint of an earlier run, which is lost
   --out DIR              checkpoint, metrics.csv, figures, and the autoencoder in DIR/sae [target/limpid/sae_train]
   --seed N               seed of everything random [0]
   --quick                small sizes; without a file, one with a known dictionary is made, and results are checked

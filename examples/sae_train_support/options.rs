@@ -26,6 +26,7 @@ pub struct Options {
     pub checkpoint_every: usize,
     pub out: PathBuf,
     pub resume: bool,
+    pub restart: bool,
     pub seed: u64,
 }
 
@@ -43,6 +44,7 @@ impl Options {
                 Long("help") | Short('h') => return Ok(None),
                 Long("quick") => quick = true,
                 Long("resume") => options.resume = true,
+                Long("restart") => options.restart = true,
                 Long("preset") => options.preset = preset(&parser.value()?.string()?)?,
                 Long("tensor") => options.tensor = Some(parser.value()?.string()?),
                 Long("out") => options.out = parser.value()?.into(),
@@ -97,6 +99,7 @@ impl Options {
             checkpoint_every: 0,
             out: "target/limpid/sae_train".into(),
             resume: false,
+            restart: false,
             seed: 0,
         }
     }

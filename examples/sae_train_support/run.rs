@@ -79,7 +79,7 @@ fn recipe(options: &Options, data: &mut Data) -> Result<Recipe<f32>> {
     let tenth = (steps * options.batch / 10) as u64;
     training.dead_after = options.dead_after.unwrap_or(training.dead_after.min(tenth.max(1)));
     if let Some(resampling) = &mut training.resampling {
-        // all their features are held at once
+        // they are held in memory
         resampling.inputs = resampling.inputs.min(8 * options.batch);
     }
     if matches!(recipe.sae.activation, Activation::TopK { .. }) {
@@ -132,6 +132,12 @@ fn start(options: &Options, recipe: &Recipe<f32>, what: &str) -> Result<(Trainer
     fs::create_dir_all(&options.out).map_err(|error| format!("{}: {error}", options.out.display()))?;
     // a checkpoint of another run must not stand beside the description of this one
     if checkpoint.exists() {
+        if options.file.is_some() && !options.restart {
+            let place = checkpoint.display();
+            return Err(
+                format!("{place} is that of an earlier run: --resume goes on from it, --restart drops it").into()
+            );
+        }
         fs::remove_file(&checkpoint)?;
     }
     write_atomically(&run, what.as_bytes())?;

@@ -61,53 +61,97 @@ pub(in crate::sae) fn pass<T: Scalar>(
     let Workspace { packed, features, by_z, .. } = workspace;
     features.resize(b * m, T::zero());
     by_z.resize(b * m, T::zero());
-    let size = TILE_ROWS * m;
-    let mut blocks: Vec<Forward<'_, T>> = (features.chunks_mut(size).zip(by_z.chunks_mut(size)))
+    let active = forward(sae, &rule, &centred, features, by_z, packed);
+    let whole = |flat| ArrayView2::from_shape((b, m), flat).map_err(|_| Error::Empty { what: "features" });
+    let features_of_rows = whole(&features[..])?;
+    let mut by_output = product(&features_of_rows, &sae.w_dec)?;
+    let squares = errors(&mut by_output, x, &sae.b_dec, T::of(2.0) * scale);
+    let (sparsity, by_step) = rule.penalty(sae, loss, &features_of_rows, &active)?;
+    let sums = backward(sae, &rule, &by_output, &by_step, features, by_z, packed);
+    let mut w_dec = product(&features_of_rows.t(), &by_output)?;
+    if rule.norms.is_some() {
+        sae.add_through_norms(&sums.by_norms, rule.joint, &mut w_dec);
+    }
+    let mut b_dec = column_sums(&by_output);
+    if sae.apply_b_dec_to_input {
+        b_dec -= &product(&sae.w_enc, &sums.b_enc.view().insert_axis(Axis(1)))?.column(0);
+    }
+    let w_enc = product(&whole(&by_z[..])?.t(), &centred)?.reversed_axes();
+    let Sums { b_enc, threshold, .. } = sums;
+    Ok(DensePass {
+        terms: LossTerms { reconstruction: scale * T::of(squares), sparsity, ..LossTerms::default() },
+        gradient: SaeGradient { w_enc, b_enc, w_dec, b_dec, w_skip: None, threshold, magnitude: None },
+        l0: active.l0.sum().as_f64() / b as f64,
+        fired: active.fired,
+    })
+}
+
+/// Who was active in a batch.
+struct Active<T> {
+    /// Active latents of each sample, `(b)`.
+    l0: Array1<T>,
+    /// `Σ f ν` over samples and latents.
+    sum: f64,
+    fired: Vec<bool>,
+}
+
+/// Fills `features`, and `z` for JumpReLU.
+fn forward<T: Scalar>(
+    sae: &Sae<T>,
+    rule: &Rule<'_, T>,
+    centred: &Array2<T>,
+    features: &mut [T],
+    z: &mut [T],
+    packed: &mut Vec<T>,
+) -> Active<T> {
+    let m = sae.latents();
+    let mut blocks: Vec<Forward<'_, T>> = (features.chunks_mut(TILE_ROWS * m).zip(z.chunks_mut(TILE_ROWS * m)))
         .map(|(features, z)| Forward::new(features, z, m))
         .collect();
     for_each_tile(centred.view(), sae.w_enc.view(), packed, &mut blocks, |block, tile| {
         dispatch!(level(), simd => rule.forward(simd, block, &tile));
     });
-    let l0: Array1<T> = blocks.iter().flat_map(|block| &block.counts).take(b).map(|&n| T::of(f64::from(n))).collect();
-    let sums: f64 = blocks.iter().flat_map(|block| &block.sums).map(|sum| sum.as_f64()).sum();
-    let fired = fired::<T>(&blocks, m);
-    drop(blocks);
+    let counts = blocks.iter().flat_map(|block| &block.counts).take(centred.nrows());
+    Active {
+        l0: counts.map(|&count| T::of(f64::from(count))).collect(),
+        sum: blocks.iter().flat_map(|block| &block.sums).map(|sum| sum.as_f64()).sum(),
+        fired: fired::<T>(&blocks, m),
+    }
+}
 
-    let whole = ArrayView2::from_shape((b, m), &features[..]).map_err(|_| Error::Empty { what: "features" })?;
-    let mut by_output = product(&whole, &sae.w_dec)?;
-    let squares = errors(&mut by_output, x, &sae.b_dec, T::of(2.0) * scale);
-    let (sparsity, by_step) = rule.penalty(sae, loss, &whole, &l0, sums)?;
-    let mut blocks: Vec<Backward<'_, T>> = (features.chunks(size).zip(by_z.chunks_mut(size)).enumerate())
+/// Gradients that are sums over samples.
+struct Sums<T> {
+    b_enc: Array1<T>,
+    by_norms: Array1<T>,
+    threshold: Option<Array1<T>>,
+}
+
+/// Turns `by_z`, which holds pre-activations for JumpReLU, into gradients by them.
+fn backward<T: Scalar>(
+    sae: &Sae<T>,
+    rule: &Rule<'_, T>,
+    by_output: &Array2<T>,
+    by_step: &[T],
+    features: &[T],
+    by_z: &mut [T],
+    packed: &mut Vec<T>,
+) -> Sums<T> {
+    let m = sae.latents();
+    let mut blocks: Vec<Backward<'_, T>> = (features.chunks(TILE_ROWS * m).zip(by_z.chunks_mut(TILE_ROWS * m)))
+        .enumerate()
         .map(|(index, (features, z))| Backward::new(features, z, m, index * TILE_ROWS))
         .collect();
     for_each_tile(by_output.view(), sae.w_dec.t(), packed, &mut blocks, |block, tile| {
-        dispatch!(level(), simd => rule.backward(simd, block, &tile, &by_step));
+        dispatch!(level(), simd => rule.backward(simd, block, &tile, by_step));
     });
     let total = |of: for<'r> fn(&'r Backward<'_, T>) -> &'r [T]| -> Array1<T> {
         blocks.iter().fold(Array1::zeros(m), |sum, block| sum + ArrayView1::from(of(block)))
     };
-    let (b_enc, by_norms) = (total(|block| &block.by_bias), total(|block| &block.by_norms));
-    let threshold = rule.bars.map(|_| -total(|block| &block.by_threshold));
-    drop(blocks);
-
-    let mut w_dec = product(&whole.t(), &by_output)?;
-    if rule.norms.is_some() {
-        sae.add_through_norms(&by_norms, rule.joint, &mut w_dec);
+    Sums {
+        b_enc: total(|block| &block.by_bias),
+        by_norms: total(|block| &block.by_norms),
+        threshold: rule.bars.map(|_| -total(|block| &block.by_threshold)),
     }
-    let whole = ArrayView2::from_shape((b, m), &by_z[..]).map_err(|_| Error::Empty { what: "features" })?;
-    let mut b_dec = column_sums(&by_output);
-    if sae.apply_b_dec_to_input {
-        b_dec -= &product(&sae.w_enc, &b_enc.view().insert_axis(Axis(1)))?.column(0);
-    }
-    let w_enc = product(&whole.t(), &centred)?.reversed_axes();
-    let terms = LossTerms { reconstruction: scale * T::of(squares), sparsity, ..LossTerms::default() };
-    let l0 = l0.sum().as_f64() / b as f64;
-    Ok(DensePass {
-        terms,
-        gradient: SaeGradient { w_enc, b_enc, w_dec, b_dec, w_skip: None, threshold, magnitude: None },
-        l0,
-        fired,
-    })
 }
 
 /// What the elements of every tile need.
@@ -183,14 +227,13 @@ impl<'a, T: Scalar> Rule<'a, T> {
         sae: &Sae<T>,
         loss: &Loss,
         features: &ArrayView2<'_, T>,
-        l0: &Array1<T>,
-        sums: f64,
+        active: &Active<T>,
     ) -> Result<(T, Vec<T>)> {
-        let none = vec![T::zero(); l0.len()];
+        let none = vec![T::zero(); active.l0.len()];
         if let Sparsity::Lp { .. } = loss.sparsity {
-            return Ok((self.slope * T::of(sums), none));
+            return Ok((self.slope * T::of(active.sum), none));
         }
-        let found = penalty(sae, loss.sparsity, features, l0)?;
+        let found = penalty(sae, loss.sparsity, features, &active.l0)?;
         Ok((found.value, found.by_steps.map_or(none, |steps| steps.to_vec())))
     }
 

@@ -1,7 +1,6 @@
 //! Autoencoders, their losses, their training and its checkpoints: no panic, no hang, no unbounded allocation.
 #![no_main]
 
-#[allow(dead_code, reason = "each target uses a part")]
 mod source;
 
 use arbitrary::Unstructured;
@@ -126,7 +125,7 @@ fn differentiate<T: Scalar>(source: &mut Source<'_>) {
     let b = source.length();
     let x = source.matrix::<T>(b, sae.d_in());
     let y = source.flag().then(|| source.matrix::<T>(b, sae.d_out()));
-    let dead: Vec<bool> = (0..source.near(sae.latents())).map(|_| source.flag()).collect();
+    let dead: Vec<bool> = source.shares::<f64>(sae.latents()).iter().map(|&share| share > 0.5).collect();
     let _ = loss_and_gradient(&sae, &loss, &x, y.as_deref(), source.flag().then_some(&dead[..]));
 }
 
@@ -137,7 +136,7 @@ fn trainer<T: Scalar>(source: &mut Source<'_>) -> Option<Trainer<T>> {
     if source.flag() {
         let (learning_rate, adam) =
             (LearningRate::constant(source.number()), Adam { epsilon: source.number(), ..Adam::default() });
-        let (clip_norm, ema) = (source.flag().then(|| source.number()), source.flag().then(|| source.number()));
+        let (clip_norm, ema) = (source.flag().then(|| source.number()), source.flag().then(|| source.share()));
         training =
             SaeTraining { learning_rate, adam, loss: loss::<T>(source), clip_norm, ema, dead_after: 3, ..training };
     }

@@ -142,9 +142,7 @@ impl<T: Scalar> Candidates<T> {
     /// Keeps the `k` best; whoever comes later must beat the last of them, for ties go to the lower latent.
     #[inline(never)]
     fn cut(&mut self) {
-        if self.entries.len() > self.k {
-            keep_best(&mut self.entries, self.k);
-            let last = self.entries.iter().map(|entry| entry.score).fold(T::infinity(), T::min);
+        if let Some(last) = keep_best(&mut self.entries, self.k) {
             self.bar = self.bar.max(last);
         }
     }
@@ -152,22 +150,30 @@ impl<T: Scalar> Candidates<T> {
     /// The chosen, by ascending latent.
     pub(crate) fn finish(&mut self) -> &[Entry<T>] {
         self.cut();
-        self.entries.sort_unstable_by_key(|entry| entry.latent);
         &self.entries
     }
 }
 
-/// Cuts `entries` down to the `k` best, in no order.
-pub(crate) fn keep_best<T: Scalar>(entries: &mut Vec<Entry<T>>, k: usize) {
+/// Cuts `entries`, whose latents ascend, down to the `k` best, which stay in their order; gives the last score that was good
+/// enough where something was cut.
+pub(crate) fn keep_best<T: Scalar>(entries: &mut Vec<Entry<T>>, k: usize) -> Option<T> {
     if k == 0 {
         entries.clear();
-    } else if k < entries.len() {
-        // scores that passed a bar are numbers
-        entries.select_nth_unstable_by(k - 1, |a, b| {
-            b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then(a.latent.cmp(&b.latent))
-        });
-        entries.truncate(k);
     }
+    if k >= entries.len() {
+        return None;
+    }
+    // scores that passed a bar are numbers
+    let mut scores: Vec<T> = entries.iter().map(|entry| entry.score).collect();
+    let falling = |a: &T, b: &T| b.partial_cmp(a).unwrap_or(Ordering::Equal);
+    let last = *scores.select_nth_unstable_by(k - 1, falling).1;
+    let mut room = k - scores[..k].iter().filter(|&&score| score > last).count();
+    entries.retain(|entry| {
+        let equal = entry.score == last && room > 0;
+        room -= usize::from(equal);
+        equal || entry.score > last
+    });
+    Some(last)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn every_half_comes_back_as_it_was() {
-        for bits in 0..=u16::MAX {
+        for bits in (0..=u16::MAX).step_by(if cfg!(miri) { 255 } else { 1 }) {
             let (half, brain) = (f16_to_f32(bits), bf16_to_f32(bits));
             assert!(half.is_nan() && f16_to_f32(f16_from_f32(half)).is_nan() || f16_from_f32(half) == bits, "{bits:x}");
             assert!(brain.is_nan() && bf16_to_f32(bf16_from_f32(brain)).is_nan() || bf16_from_f32(brain) == bits);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn between_two_neighbours_the_nearer_or_the_even_one_is_taken() {
-        for bits in 0..0x7bff_u16 {
+        for bits in (0..0x7bff_u16).step_by(if cfg!(miri) { 127 } else { 1 }) {
             let (low, high) = (f16_to_f32(bits), f16_to_f32(bits + 1));
             let middle = low / 2.0 + high / 2.0;
             assert_eq!(f16_from_f32(middle), bits + (bits & 1), "{bits:x}");

@@ -180,6 +180,20 @@ fn whole_rows_in_tiles_equal_the_reference() {
 }
 
 #[test]
+fn a_step_that_makes_a_weight_infinite_is_no_step() {
+    for (k, fused) in [(5, true), (5, false), (LATENTS, true)] {
+        let activation = Activation::TopK { k, by_decoder_norm: false };
+        let sae = Sae::<f32>::initialise(WIDTH, LATENTS, activation, Seed(1)).unwrap();
+        // infinite in single precision
+        let learning_rate = LearningRate::constant(1e300);
+        let settings = SaeTraining { learning_rate, unit_norm_decoder: false, fused, ..settings(Loss::default()) };
+        let mut trainer = Trainer::new(sae, settings).unwrap();
+        let outcome = trainer.step(&noise(30, WIDTH, 0).mapv(|x| x as f32), None);
+        assert!(matches!(outcome, Err(Error::Diverged { step: 0, .. })), "{outcome:?}");
+    }
+}
+
+#[test]
 fn the_layout_of_a_batch_does_not_matter() {
     for (name, activation, settings) in cases().into_iter().chain(dense_cases()) {
         for fused in [false, true] {

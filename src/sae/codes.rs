@@ -198,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn infinite_scores_end_the_search_of_batch_top_k() {
+        let activation = Activation::BatchTopK { k: 2.0, by_decoder_norm: false, threshold: None };
+        let mut sae = Sae::<f32>::initialise(6, 40, activation, Seed(3)).unwrap();
+        sae.w_enc.fill(3e38);
+        let x = Array2::from_elem((9, 6), 2.0);
+        assert_eq!(sae.encode_sparse(&x).unwrap().to_dense(), sae.encode(&x).unwrap());
+    }
+
+    #[test]
     fn entries_that_do_not_ascend_are_refused_whole() {
         let mut codes = Codes::<f32>::new(3).unwrap();
         assert!(codes.push([(0, 1.0), (2, 1.0), (1, 1.0)]).is_err());

@@ -188,7 +188,7 @@ fn a_step_that_makes_a_weight_infinite_is_no_step() {
         let learning_rate = LearningRate::constant(1e300);
         let settings = SaeTraining { learning_rate, unit_norm_decoder: false, fused, ..settings(Loss::default()) };
         let mut trainer = Trainer::new(sae, settings).unwrap();
-        let outcome = trainer.step(&noise(30, WIDTH, 0).mapv(|x| x as f32), None);
+        let outcome = trainer.step(&noise(30, WIDTH, 0).mapv(<f32 as limpid::Scalar>::of), None);
         assert!(matches!(outcome, Err(Error::Diverged { step: 0, .. })), "{outcome:?}");
     }
 }

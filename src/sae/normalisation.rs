@@ -62,7 +62,7 @@ impl<T: Scalar> InputNormalisation<T> {
         }
     }
 
-    /// Normalised inputs `(b, d)` of `x: (b, d)`, and how to come back.
+    /// Normalised inputs `(b, d)` of `x: (b, d)`, row-major whatever the layout of `x`, and how to come back.
     ///
     /// # Errors
     /// [`Error::NotFinite`]; [`Error::Singular`] for a sample without length or deviation.
@@ -79,7 +79,7 @@ impl<T: Scalar> InputNormalisation<T> {
     pub fn apply(&self, x: &ArrayRef2<T>) -> Result<(Array2<T>, Restore<T>)> {
         self.check()?;
         check_finite("x", x)?;
-        let mut out = x.to_owned();
+        let mut out = x.as_standard_layout().into_owned();
         let samples = out.rows_mut().into_iter().map(|mut row| self.apply_row(&mut row)).collect::<Result<_>>()?;
         Ok((out, Restore { samples }))
     }

@@ -107,7 +107,7 @@ fn is_plain<T: Scalar>(sae: &Sae<T>, loss: &Loss, target: bool) -> bool {
     penalty && sae.prefixes.is_empty() && sae.layers == 1 && sae.w_skip.is_none() && !target
 }
 
-/// One step on normalised inputs `x: (b, d)`, which are also the target.
+/// One step on normalised inputs `x: (b, d)` in standard layout, which are also the target.
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] for the batch; [`Error::Singular`] for a fraction of variance
@@ -123,8 +123,6 @@ pub(super) fn step<T: Scalar>(
     check_shape("x", x, &[x.nrows(), sae.d_in()])?;
     check_finite("x", x)?;
     let scale = scale(context.loss, x)?;
-    // samples are read as slices
-    let x = &x.as_standard_layout().into_owned();
     let centred = sae.centred(x);
     let mut selection = select::select(sae, context, &centred, workspace);
     let decoded = decode::decode(sae, context, x, scale, &mut selection, workspace);

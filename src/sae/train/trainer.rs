@@ -231,7 +231,6 @@ impl<T: Scalar> Trainer<T> {
         let lean = self.settings.fused && self.settings.p_annealing.is_none();
         let (terms, mut gradient, l0, fired, min_positive);
         if lean && fused::dense::covers(&self.sae, loss, target.is_some()) {
-            let x = &x.as_standard_layout().into_owned();
             let pass = fused::dense_pass(&self.sae, loss, x, &mut self.scratch).map_err(of_weights)?;
             (terms, gradient, l0, fired, min_positive) = (pass.terms, pass.gradient, pass.l0, pass.fired, None);
         } else {

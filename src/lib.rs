@@ -5,7 +5,8 @@
 //!
 //! | area | question |
 //! |---|---|
-//! | [`superposition`] | how do more features than dimensions fit into a layer? |
+//! | [`attribution`] | which inputs caused this output? |
+| [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
 //! | `formats` | saved autoencoders: every published format in, SAELens out (feature `formats`) |
 //! | [`math`] | the shared numerical layer: products, reductions, random streams, optimisers |
@@ -32,6 +33,7 @@
 
 extern crate alloc;
 
+pub mod attribution;
 pub mod error;
 #[cfg(feature = "std")]
 pub mod files;

@@ -1,5 +1,6 @@
 //! Dispatch of golden cases by primitive, and the comparison of what comes back.
 
+mod attribution;
 pub mod case;
 mod sae;
 mod sae_metrics;
@@ -15,6 +16,7 @@ use case::{Case, Given, Outcome, Produced};
 pub fn run<T: Scalar>(primitive: &str, case: &Case, tolerance: (f64, f64)) -> Vec<String> {
     let given = Given::new(&case.given);
     let produced = match primitive.split_once('/') {
+        Some(("attribution", name)) => attribution::run::<T>(name, &given),
         Some(("superposition", name)) => superposition::run::<T>(name, &given),
         Some(("sae", name)) => sae::run::<T>(name, &given),
         _ => Err(format!("unknown primitive {primitive}")),

@@ -1,0 +1,1 @@
+//! How a transformer moves information: attention, residual streams, patching.

@@ -1,0 +1,1 @@
+//! Attributions as text, ANSI, HTML and SVG, from plain numbers.

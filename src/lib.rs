@@ -6,7 +6,7 @@
 //! | area | question |
 //! |---|---|
 //! | [`attribution`] | which inputs caused this output? |
-| [`superposition`] | how do more features than dimensions fit into a layer? |
+//! | [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
 //! | `formats` | saved autoencoders: every published format in, SAELens out (feature `formats`) |
 //! | [`math`] | the shared numerical layer: products, reductions, random streams, optimisers |

@@ -21,6 +21,7 @@ pub mod numeric;
 pub(crate) mod probe;
 pub mod render;
 pub mod result;
+pub mod rules;
 pub mod target;
 
 pub use baseline::Baseline;

@@ -1,0 +1,23 @@
+//! What every method is: settings that can be run on a model.
+
+use ndarray::ArrayRef2;
+
+use super::failure::Explained;
+use super::model::Forward;
+use super::result::Attribution;
+use super::target::Target;
+use crate::Scalar;
+
+/// A method with its settings, for models of type `M`.
+///
+/// Rows are explained independently of each other, and the result depends neither on [`Batch`](super::Batch) nor on threads.
+pub trait Explainer<T: Scalar, M: Forward<T> + ?Sized> {
+    /// Explains the value of `target` for every row of `x: (b, n)`.
+    ///
+    /// # Errors
+    /// [`Failure::Input`](super::Failure::Input) for empty or non-finite inputs and for settings out of range,
+    /// [`Failure::Model`](super::Failure::Model) with the model's own error,
+    /// [`Failure::NotFinite`](super::Failure::NotFinite) where the model gives NaN or infinity.
+    fn attribute(&self, model: &mut M, x: &ArrayRef2<T>, target: &dyn Target<T>)
+    -> Explained<Attribution<T>, M::Error>;
+}

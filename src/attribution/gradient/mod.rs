@@ -1,0 +1,5 @@
+//! Attribution by gradients with respect to the input.
+
+mod saliency;
+
+pub use saliency::Saliency;

@@ -1,0 +1,117 @@
+//! Layer and root-mean-square normalisation.
+//!
+//! ```text
+//! layer  z = γ (x - mean)/√(var + ε) + β        var = mean (x - mean)²
+//! rms    z = γ x/√(mean x² + ε) + β
+//! ```
+//!
+//! Source: Ba et al., "Layer Normalization" (arXiv 1607.06450); Zhang and Sennrich, "Root Mean Square Layer Normalization"
+//! (arXiv 1910.07467).
+
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
+
+use super::linear::{parts, parts_mut};
+use super::op::whole_parts;
+use crate::error::{check_each, check_finite, check_not_empty, check_shape};
+use crate::{Result, Scalar};
+
+/// Which statistics are divided out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum NormKind {
+    /// Mean and standard deviation.
+    #[default]
+    Layer,
+    /// The root of the mean square.
+    RootMeanSquare,
+}
+
+/// A normalisation of each token of `d` values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm<T> {
+    kind: NormKind,
+    gamma: Array1<T>,
+    beta: Option<Array1<T>>,
+    epsilon: T,
+}
+
+impl<T: Scalar> Norm<T> {
+    /// From `gamma: (d)`, `beta: (d)` and the `epsilon` below the root.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Empty`](crate::Error::Empty),
+    /// [`Error::NotFinite`](crate::Error::NotFinite), [`Error::OutOfRange`](crate::Error::OutOfRange).
+    pub fn new(kind: NormKind, gamma: Array1<T>, beta: Option<Array1<T>>, epsilon: T) -> Result<Self> {
+        check_not_empty("gamma", &gamma)?;
+        check_finite("gamma", &gamma)?;
+        check_each("epsilon", &[epsilon], ">= 0", |epsilon| epsilon >= T::zero() && epsilon.is_finite())?;
+        if let Some(beta) = &beta {
+            check_shape("beta", beta, gamma.shape())?;
+            check_finite("beta", beta)?;
+        }
+        Ok(Self { kind, gamma, beta, epsilon })
+    }
+
+    pub(super) fn width(&self, width: usize) -> Result<usize> {
+        whole_parts("input of norm", width, self.gamma.len())?;
+        Ok(width)
+    }
+
+    /// What is subtracted from a token, and what the rest is multiplied by.
+    pub(crate) fn statistics(&self, x: ArrayView1<'_, T>) -> (T, T) {
+        let count = x.len() as f64;
+        let mean = match self.kind {
+            NormKind::Layer => x.iter().map(|x| x.as_f64()).sum::<f64>() / count,
+            NormKind::RootMeanSquare => 0.0,
+        };
+        let square = x.iter().map(|x| (x.as_f64() - mean) * (x.as_f64() - mean)).sum::<f64>() / count;
+        (T::of(mean), T::of(1.0 / libm::sqrt(square + self.epsilon.as_f64())))
+    }
+
+    pub(super) fn forward(&self, x: &ArrayRef2<T>, out: &mut ArrayRef2<T>) {
+        let count = x.ncols() / self.gamma.len();
+        let mut out = parts_mut(out, count, self.gamma.len());
+        for (x, mut z) in parts(x, count, self.gamma.len()).rows().into_iter().zip(out.rows_mut()) {
+            let (mean, scale) = self.statistics(x);
+            for ((z, &x), (i, &gamma)) in z.iter_mut().zip(x).zip(self.gamma.iter().enumerate()) {
+                *z = gamma * (x - mean) * scale + self.beta.as_ref().map_or(T::zero(), |beta| beta[i]);
+            }
+        }
+    }
+
+    pub(super) fn vjp(&self, x: &ArrayRef2<T>, by_output: &ArrayRef2<T>) -> Array2<T> {
+        let width = self.gamma.len();
+        let count = x.ncols() / width;
+        let mut gradient = Array2::zeros(x.raw_dim());
+        let mut out = parts_mut(&mut gradient, count, width);
+        let rows = parts(x, count, width);
+        for ((x, g), mut out) in rows.rows().into_iter().zip(parts(by_output, count, width).rows()).zip(out.rows_mut())
+        {
+            let (mean, scale) = self.statistics(x);
+            let centred = |x: T| (x - mean) * scale;
+            let share = T::of(1.0 / width as f64);
+            let weighted = || g.iter().zip(&self.gamma).map(|(&g, &gamma)| g * gamma);
+            let along = share * weighted().zip(x).map(|(g, &x)| g * centred(x)).sum::<T>();
+            let level = match self.kind {
+                NormKind::Layer => share * weighted().sum::<T>(),
+                NormKind::RootMeanSquare => T::zero(),
+            };
+            for ((out, g), &x) in out.iter_mut().zip(weighted()).zip(x) {
+                *out = scale * (g - level - along * centred(x));
+            }
+        }
+        gradient
+    }
+
+    /// The map with mean and scale frozen at those of `x`, backwards: what AttnLRP and linearised decompositions use.
+    pub(crate) fn frozen_vjp(&self, x: &ArrayRef2<T>, by_output: &ArrayRef2<T>) -> Array2<T> {
+        let width = self.gamma.len();
+        let count = x.ncols() / width;
+        let mut gradient = by_output.to_owned();
+        let mut out = parts_mut(&mut gradient, count, width);
+        for (x, mut g) in parts(x, count, width).rows().into_iter().zip(out.rows_mut()) {
+            let (_, scale) = self.statistics(x);
+            g.zip_mut_with(&self.gamma, |g, &gamma| *g *= gamma * scale);
+        }
+        gradient
+    }
+}

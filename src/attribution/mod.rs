@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`circuits`] | attention, residual streams, patching |
 //! | [`faithfulness`] | how good an attribution is |
+//! | [`layer`] | inner units in place of inputs |
 //!
 //! A model enters as a small trait or a closure; what is explained is a target; every method is a settings struct.
 
@@ -15,6 +16,7 @@ pub mod explainer;
 pub mod failure;
 pub mod faithfulness;
 pub mod gradient;
+pub mod layer;
 pub mod model;
 pub mod network;
 pub mod numeric;

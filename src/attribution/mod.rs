@@ -5,6 +5,7 @@
 //! | [`circuits`] | attention, residual streams, patching |
 //! | [`perturbation`] | taking parts of the input away: Shapley values and their kin |
 //! | [`faithfulness`] | how good an attribution is |
+//! | [`layer`] | inner units in place of inputs |
 //!
 //! A model enters as a small trait or a closure; what is explained is a target; every method is a settings struct.
 
@@ -16,6 +17,7 @@ pub mod explainer;
 pub mod failure;
 pub mod faithfulness;
 pub mod gradient;
+pub mod layer;
 pub mod model;
 pub mod network;
 pub mod numeric;

@@ -51,13 +51,15 @@ impl Mlp {
     /// The two closures as a model.
     pub fn model(&self) -> impl Differentiable<f32, Error = limpid::Error> {
         let (mut forward, mut backward) = (Passes::default(), Passes::default());
-        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| forward.forward(&self.layers, x, z))
-            .with_vjp(
-                move |x: &ArrayRef2<f32>, ct: Cotangent<'_, f32>, z: &mut ArrayRef2<f32>, g: &mut ArrayRef2<f32>| {
-                    backward.forward(&self.layers, x, z)?;
-                    backward.backward(&self.layers, ct, z, g)
-                },
-            )
+        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| {
+            forward.forward(&self.layers, x, z)
+        })
+        .with_vjp(
+            move |x: &ArrayRef2<f32>, ct: Cotangent<'_, f32>, z: &mut ArrayRef2<f32>, g: &mut ArrayRef2<f32>| {
+                backward.forward(&self.layers, x, z)?;
+                backward.backward(&self.layers, ct, z, g)
+            },
+        )
     }
 }
 

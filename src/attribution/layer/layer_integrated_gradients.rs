@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn smooth_layers_are_complete() {
         let (mut model, x) = smooth();
-        let method = LayerIntegratedGradients { baseline: array![0.4, -0.2, 0.1].into(), ..LayerIntegratedGradients::at(1) };
+        let method =
+            LayerIntegratedGradients { baseline: array![0.4, -0.2, 0.1].into(), ..LayerIntegratedGradients::at(1) };
         let found = method.attribute(&mut model, &x, &Logit::of(1)).unwrap();
         assert!(found.delta.unwrap().iter().all(|delta| delta.abs() < 1e-12));
         unchanged_by_batches(|batch| LayerIntegratedGradients { batch, ..method.clone() });

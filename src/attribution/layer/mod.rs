@@ -15,6 +15,6 @@ mod layer_integrated_gradients;
 pub(in crate::attribution) mod testing;
 mod walk;
 
-pub(in crate::attribution) use layer_gradient_x_activation::layer_gradient;
 pub use layer_gradient_x_activation::LayerGradientXActivation;
+pub(in crate::attribution) use layer_gradient_x_activation::layer_gradient;
 pub use layer_integrated_gradients::LayerIntegratedGradients;

@@ -95,7 +95,12 @@ pub(super) struct Buffers<T> {
 
 impl<T: Scalar> Buffers<T> {
     pub(super) fn new(n: usize, units: usize) -> Self {
-        Self { x: Array2::zeros((0, n)), h: Array2::zeros((0, units)), gradient: Array2::zeros((0, units)), values: vec![] }
+        Self {
+            x: Array2::zeros((0, n)),
+            h: Array2::zeros((0, units)),
+            gradient: Array2::zeros((0, units)),
+            values: vec![],
+        }
     }
 
     /// Makes room for exactly so many rows.
@@ -158,7 +163,8 @@ mod tests {
     fn a_walk_visits_every_step_of_every_example() {
         for rows in [1, 2, 4, 100] {
             let parts = Walk::new(3, 3, rows).unwrap().parts();
-            let places: Vec<_> = parts.flat_map(|part| (0..part.rows).map(move |r| (part.example(r), part.step(r)))).collect();
+            let places: Vec<_> =
+                parts.flat_map(|part| (0..part.rows).map(move |r| (part.example(r), part.step(r)))).collect();
             assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]);
         }
         assert!(matches!(Walk::new(usize::MAX, 2, 1), Err(Error::TooLarge { .. })));

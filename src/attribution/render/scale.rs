@@ -97,7 +97,7 @@ mod tests {
     fn zero_is_in_the_middle() {
         let scale = scale(&[-0.5, 2.0], 2);
         assert_eq!([2.0, 1.0, 0.0, -0.5, -9.0].map(|x| scale.level(x)), [24, 12, 0, -6, -24]);
-        assert_eq!(super::Scale::new("scores", [0.0_f32], None, 2).unwrap().level(0.0), 0);
+        assert_eq!(Scale::new("scores", [0.0_f32], None, 2).unwrap().level(0.0), 0);
     }
 
     #[test]

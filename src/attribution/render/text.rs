@@ -119,20 +119,21 @@ impl Text {
         let scale = self.scale(values.iter().copied())?;
         let names: Vec<String> = rows.iter().map(|name| self.name(name.as_ref())).collect();
         let name_width = widest(&names);
-        let cells: Vec<Vec<String>> = columns
+        let cells: Vec<(usize, Vec<String>)> = columns
             .iter()
             .zip(values.columns())
             .map(|(name, column)| {
                 let numbers = column.iter().map(|value| scale.number(value.as_f64()));
-                core::iter::once(self.name(name.as_ref())).chain(numbers).collect()
+                let cells: Vec<String> = core::iter::once(self.name(name.as_ref())).chain(numbers).collect();
+                (widest(&cells), cells)
             })
             .collect();
         let mut out = String::new();
         for (line, name) in core::iter::once("").chain(names.iter().map(String::as_str)).enumerate() {
             out.push_str(name);
             out.push_str(&blanks(name_width - width(name)));
-            for column in &cells {
-                out.push_str(&blanks(2 + widest(column) - width(&column[line])));
+            for (column_width, column) in &cells {
+                out.push_str(&blanks(2 + column_width - width(&column[line])));
                 out.push_str(&column[line]);
             }
             out.push('\n');

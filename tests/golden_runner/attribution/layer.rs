@@ -1,0 +1,149 @@
+//! Golden cases of methods for inner layers.
+
+use limpid::Scalar;
+use limpid::attribution::gradient::{Deconvolution, GuidedBackprop};
+use limpid::attribution::layer::{
+    Differences, GradCam, InternalInfluence, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
+    Neuron, NeuronGradient,
+};
+use limpid::attribution::{Attribution, Explainer, Network};
+use limpid::math::quadrature::Rule;
+use ndarray::{Array1, ArrayD, IxDyn};
+
+use super::network::{baseline, failed, model, sizes, target};
+use crate::golden_runner::Answer;
+use crate::golden_runner::case::{Given, Outcome};
+
+/// Runs one primitive of the family; `None` where it is not of this family.
+pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
+    Some(match name {
+        "guided_backprop" => plain::<T>(given, |_| Ok(Box::new(GuidedBackprop))),
+        "deconvolution" => plain::<T>(given, |_| Ok(Box::new(Deconvolution))),
+        "layer_gradient_x_activation" => plain::<T>(given, |given| {
+            let multiply_by_inputs = multiply_by_inputs(given)?;
+            Ok(Box::new(LayerGradientXActivation { layer: given.count("layer")?, multiply_by_inputs }))
+        }),
+        "layer_integrated_gradients" => layer_integrated_gradients::<T>(given),
+        "layer_conductance" => layer_conductance::<T>(given),
+        "internal_influence" => internal_influence::<T>(given),
+        "neuron_gradient" => neuron_gradient::<T>(given),
+        "grad_cam" => grad_cam::<T>(given),
+        _ => return None,
+    })
+}
+
+fn plain<T: Scalar>(given: &Given<'_>, method: impl Fn(&Given<'_>) -> Result<Box<dyn Explainer<T, Network<T>>>, String>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let found = method(given)?.attribute(&mut model, &input, &target(given)?).map_err(failed)?;
+    Ok(vec![("attribution", Outcome::tensor(&found.values))])
+}
+
+fn multiply_by_inputs(given: &Given<'_>) -> Result<bool, String> {
+    if given.has("multiply_by_inputs") { given.flag("multiply_by_inputs") } else { Ok(true) }
+}
+
+/// `rule` and `steps`, and what weights must be multiplied with: those of Captum's trapezoids do not sum to 1.
+fn rule(given: &Given<'_>) -> Result<(Rule, usize, f64), String> {
+    let steps = given.count("steps")?;
+    let rule = match given.text("rule")? {
+        "gauss_legendre" => Rule::GaussLegendre,
+        "riemann_left" => Rule::Left,
+        "riemann_right" => Rule::Right,
+        "riemann_middle" => Rule::Middle,
+        "riemann_trapezoid" => Rule::Trapezoid,
+        "captum_trapezoid" => return Ok((Rule::Trapezoid, steps, (steps as f64 - 1.0) / steps as f64)),
+        name => return Err(format!("unknown rule {name}")),
+    };
+    Ok((rule, steps, 1.0))
+}
+
+/// The attribution and its completeness with all weights multiplied by `factor`.
+fn complete<T: Scalar>(found: Attribution<T>, factor: f64) -> Answer {
+    let values = found.values.mapv(|value| value * T::of(factor));
+    let mut answer = vec![("attribution", Outcome::tensor(&values))];
+    if let (Some(delta), Some(base)) = (found.delta, found.base_value) {
+        let deltas: Array1<T> = if factor == 1.0 {
+            delta
+        } else {
+            let rows = values.rows().into_iter().zip(&found.output_value).zip(&base);
+            rows.map(|((row, &output), &base)| row.sum() - (output - base)).collect()
+        };
+        answer.push(("delta", Outcome::tensor(&deltas)));
+    }
+    Ok(answer)
+}
+
+fn layer_integrated_gradients<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let (rule, steps, factor) = rule(given)?;
+    let (baseline, multiply_by_inputs) = (baseline(given)?, multiply_by_inputs(given)?);
+    let base = LayerIntegratedGradients::at(given.count("layer")?);
+    let method = LayerIntegratedGradients { rule, steps, baseline, multiply_by_inputs, ..base };
+    complete(method.attribute(&mut model, &input, &target(given)?).map_err(failed)?, factor)
+}
+
+fn layer_conductance<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    // the nodes alone matter, so that all trapezoids are the same
+    let (rule, steps, _) = rule(given)?;
+    let (baseline, differences) = (baseline(given)?, Differences::Nodes);
+    let base = LayerConductance::at(given.count("layer")?);
+    let method = LayerConductance { rule, steps, differences, baseline, ..base };
+    complete(method.attribute(&mut model, &input, &target(given)?).map_err(failed)?, 1.0)
+}
+
+fn internal_influence<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let (rule, steps, factor) = rule(given)?;
+    let base = InternalInfluence::at(given.count("layer")?);
+    let method = InternalInfluence { rule, steps, baseline: baseline(given)?, ..base };
+    complete(method.attribute(&mut model, &input, &target(given)?).map_err(failed)?, factor)
+}
+
+fn neuron_gradient<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let method = NeuronGradient::of(given.count("layer")?, Neuron::Unit(given.count("neuron")?));
+    let found = method.attribute(&mut model, &input).map_err(failed)?;
+    Ok(vec![("attribution", Outcome::tensor(&found.values))])
+}
+
+fn grad_cam<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let (layer, relu, sum_channels) = (given.count("layer")?, given.flag("relu")?, given.flag("sum_channels")?);
+    let method = GradCam { layer, shape: image(given, layer)?, relu, sum_channels };
+    let found = method.attribute(&mut model, &input, &target(given)?).map_err(failed)?;
+    let [channels, height, width] = method.map_shape();
+    let rows = input.nrows();
+    let shape = if sum_channels { vec![rows, height, width] } else { vec![rows, channels, height, width] };
+    let map: Result<ArrayD<T>, _> = found.values.into_shape_with_order(IxDyn(&shape));
+    Ok(vec![("attribution", Outcome::tensor(&map.map_err(|error| error.to_string())?))])
+}
+
+/// Channels, height and width of the output of `layer`, from the convolutions and poolings up to it.
+fn image(given: &Given<'_>, layer: usize) -> Result<[usize; 3], String> {
+    let described = given.nested("network")?;
+    let mut shape = None;
+    for described in described.list("layers")?.iter().take(layer + 1) {
+        let Some((kind, settings)) = described.as_object().and_then(|object| object.iter().next()) else { continue };
+        let settings = Given::new(settings.as_object().ok_or(format!("{kind} without settings"))?);
+        let [channels, height, width] = match kind.as_str() {
+            "conv2d" | "maxpool2d" => sizes(&settings, "input")?,
+            // a layer that is no image
+            _ => {
+                shape = None;
+                continue;
+            }
+        };
+        let stride: [usize; 2] = sizes(&settings, "stride")?;
+        let (channels, kernel, padding) = if kind == "conv2d" {
+            let weight: ndarray::Array4<f64> = settings.array("weight")?;
+            let (out, _, tall, wide) = weight.dim();
+            (out, [tall, wide], sizes(&settings, "padding")?)
+        } else {
+            (channels, sizes(&settings, "kernel")?, [0, 0])
+        };
+        let size = |axis: usize, size: usize| (size + 2 * padding[axis] - kernel[axis]) / stride[axis] + 1;
+        shape = Some([channels, size(0, height), size(1, width)]);
+    }
+    shape.ok_or_else(|| format!("layer {layer} gives no image"))
+}

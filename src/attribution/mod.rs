@@ -3,6 +3,7 @@
 //! | family | methods |
 //! |---|---|
 //! | [`circuits`] | attention, residual streams, patching |
+//! | [`perturbation`] | taking parts of the input away: Shapley values and their kin |
 //! | [`faithfulness`] | how good an attribution is |
 //! | [`layer`] | inner units in place of inputs |
 //!
@@ -20,9 +21,11 @@ pub mod layer;
 pub mod model;
 pub mod network;
 pub mod numeric;
+pub mod perturbation;
 pub(crate) mod probe;
 pub mod render;
 pub mod result;
+pub mod rules;
 pub mod target;
 
 pub use baseline::Baseline;

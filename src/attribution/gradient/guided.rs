@@ -78,13 +78,20 @@ impl<'a, T: Scalar> ReluRuled<'a, T> {
         assign(out, self.trace.value(from))?;
         let mut seed = Array2::zeros(out.raw_dim());
         cotangent(out, &mut seed);
-        let found = self.network.pull_back(from, to, seed, |node, index, given| self.rule.vjp(node, index, &self.trace, given));
+        let found =
+            self.network.pull_back(from, to, seed, |node, index, given| self.rule.vjp(node, index, &self.trace, given));
         assign(gradient, &found?)
     }
 }
 
 impl ReluRule {
-    fn vjp<T: Scalar>(self, node: &Node<T>, index: usize, trace: &Trace<T>, given: Array2<T>) -> Result<Vec<Array2<T>>> {
+    fn vjp<T: Scalar>(
+        self,
+        node: &Node<T>,
+        index: usize,
+        trace: &Trace<T>,
+        given: Array2<T>,
+    ) -> Result<Vec<Array2<T>>> {
         let inputs = trace.inputs(&node.inputs);
         match (&node.op, &*inputs) {
             (Op::Activation(Activation::Relu), [z]) => {
@@ -213,14 +220,32 @@ pub struct GuidedBackprop;
 pub struct Deconvolution;
 
 impl<T: Scalar> Explainer<T, Network<T>> for GuidedBackprop {
-    fn attribute(&self, model: &mut Network<T>, x: &ArrayRef2<T>, target: &dyn Target<T>) -> Explained<Attribution<T>, Error> {
+    fn attribute(
+        &self,
+        model: &mut Network<T>,
+        x: &ArrayRef2<T>,
+        target: &dyn Target<T>,
+    ) -> Explained<Attribution<T>, Error> {
         ruled(("guided_backprop", ReluRule::Guided), model, x, target)
+    }
+
+    fn is_per_row(&self) -> bool {
+        false
     }
 }
 
 impl<T: Scalar> Explainer<T, Network<T>> for Deconvolution {
-    fn attribute(&self, model: &mut Network<T>, x: &ArrayRef2<T>, target: &dyn Target<T>) -> Explained<Attribution<T>, Error> {
+    fn attribute(
+        &self,
+        model: &mut Network<T>,
+        x: &ArrayRef2<T>,
+        target: &dyn Target<T>,
+    ) -> Explained<Attribution<T>, Error> {
         ruled(("deconvolution", ReluRule::Deconvolution), model, x, target)
+    }
+
+    fn is_per_row(&self) -> bool {
+        false
     }
 }
 

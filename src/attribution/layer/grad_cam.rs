@@ -116,6 +116,10 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for GradCam {
         result.exact_gradients = probe.exact_gradients();
         Ok(result)
     }
+
+    fn is_per_row(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,9 @@ pub fn upsample_nearest<T: Scalar>(images: &ArrayRef3<T>, [height, width]: [usiz
     }
     // wide integers: the product need not fit a word
     let read = |to: usize, size: usize, from: usize| ((to as u128 * from as u128) / size as u128) as usize;
-    Ok(Array3::from_shape_fn((b, height, width), |(image, y, x)| images[[image, read(y, height, h), read(x, width, w)]]))
+    Ok(Array3::from_shape_fn((b, height, width), |(image, y, x)| {
+        images[[image, read(y, height, h), read(x, width, w)]]
+    }))
 }
 
 impl GuidedGradCam {
@@ -105,6 +107,10 @@ impl<T: Scalar> Explainer<T, Network<T>> for GuidedGradCam {
         (found.method, found.options) = ("guided_grad_cam".into(), format!("{self:?}"));
         Ok(found)
     }
+
+    fn is_per_row(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +126,8 @@ mod tests {
         let (mut model, image) = c6();
         let method = GuidedGradCam { layer: 1, layer_shape: [2, 2, 2], input_shape: [1, 4, 4] };
         let found = method.attribute(&mut model, &image, &Logit::of(0)).unwrap();
-        let rows = array![[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 12.0, 8.0], [28.0, 84.0, 97.5, 65.0], [28.0, 56.0, 65.0, 32.5]];
+        let rows =
+            array![[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 12.0, 8.0], [28.0, 84.0, 97.5, 65.0], [28.0, 56.0, 65.0, 32.5]];
         assert_eq!(found.values.into_shape_with_order((4, 4)).unwrap(), rows);
         assert_eq!((found.evaluations.forward, found.evaluations.gradient), (1, 2));
     }

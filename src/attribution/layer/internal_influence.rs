@@ -13,7 +13,7 @@ use alloc::format;
 
 use ndarray::{Array2, ArrayRef2};
 
-use super::walk::{Buffers, Walk, values};
+use super::walk::{Buffers, Walk, scaled, values};
 use crate::Scalar;
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Layers, Status, Target};
@@ -79,7 +79,7 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for InternalInfluence<T> 
         let units = probe.layer_width(self.layer)?;
         let rows = self.batch.rows(x.ncols().max(units))?;
         let baseline = self.baseline.of(x)?;
-        let nodes = self.rule.nodes::<T>(self.steps)?;
+        let nodes = self.rule.nodes::<f64>(self.steps)?;
         let (mut sums, mut buffers) = (Array2::zeros((x.nrows(), units)), Buffers::new(x.ncols(), units));
         for part in Walk::new(x.nrows(), self.steps, rows)?.parts() {
             buffers.fit(part.rows);
@@ -89,11 +89,15 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for InternalInfluence<T> 
             part.add(&nodes.weights, &buffers.gradient, &mut sums);
         }
         let output = values(&mut probe, x, rows)?;
-        let mut result = Attribution::new("internal_influence", format!("{self:?}"), sums, output);
+        let mut result = Attribution::new("internal_influence", format!("{self:?}"), scaled(&sums, None), output);
         result.evaluations = probe.evaluations();
         result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
         Ok(result)
+    }
+
+    fn is_per_row(&self) -> bool {
+        matches!(self.baseline, Baseline::Rows(_))
     }
 }
 
@@ -106,7 +110,8 @@ mod tests {
 
     fn influence(layer: usize, x: Array2<f64>, baseline: Array1<f64>) -> Array2<f64> {
         // the kink at s = 10 lies between midpoints
-        let method = InternalInfluence { rule: Rule::Middle, baseline: baseline.into(), ..InternalInfluence::at(layer) };
+        let method =
+            InternalInfluence { rule: Rule::Middle, baseline: baseline.into(), ..InternalInfluence::at(layer) };
         method.attribute(&mut c1(), &x, &Logit::of(0)).unwrap().values
     }
 

@@ -17,7 +17,7 @@ use alloc::format;
 
 use ndarray::{Array1, Array2, ArrayRef2, Zip};
 
-use super::walk::{Buffers, Part, Walk, activations, values};
+use super::walk::{Buffers, Part, Walk, activations, scaled, values};
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Layers, Status, Target};
 use crate::math::quadrature::Rule;
@@ -85,30 +85,30 @@ impl<T> Default for LayerConductance<T> {
 }
 
 /// Where gradients are taken, `(n)`, where the path starts, and where each step ends, `(n)`.
-struct Cells<T> {
-    nodes: Array1<T>,
-    start: T,
-    ends: Array1<T>,
+struct Cells {
+    nodes: Array1<f64>,
+    start: f64,
+    ends: Array1<f64>,
 }
 
 impl Differences {
-    fn cells<T: Scalar>(self, rule: Rule, steps: usize) -> Result<Cells<T>> {
+    fn cells(self, rule: Rule, steps: usize) -> Result<Cells> {
         match self {
             Self::Cells => {
                 let nodes = rule.nodes::<f64>(steps)?;
                 let sums = nodes.weights.iter().scan(0.0, |sum, weight| {
                     *sum += weight;
-                    Some(T::of(*sum))
+                    Some(*sum)
                 });
-                let mut ends: Array1<T> = sums.collect();
+                let mut ends: Array1<f64> = sums.collect();
                 // weights sum to 1 up to rounding
-                ends[steps - 1] = T::one();
-                Ok(Cells { nodes: nodes.points.mapv(T::of), start: T::zero(), ends })
+                ends[steps - 1] = 1.0;
+                Ok(Cells { nodes: nodes.points, start: 0.0, ends })
             }
             Self::Nodes => {
-                let points = rule.nodes::<T>(steps.saturating_add(1))?.points;
+                let points = rule.nodes::<f64>(steps.saturating_add(1))?.points;
                 let take = |skip| points.iter().skip(skip).take(steps).copied().collect();
-                rule.nodes::<T>(steps)?;
+                rule.nodes::<f64>(steps)?;
                 Ok(Cells { nodes: take(0), start: points[0], ends: take(1) })
             }
         }
@@ -121,9 +121,9 @@ impl<T: Scalar> LayerConductance<T> {
         probe: &mut Probe<'_, T, M>,
         ends: (&ArrayRef2<T>, &ArrayRef2<T>),
         rows: usize,
-    ) -> Explained<Array2<T>, M::Error> {
+    ) -> Explained<Array2<f64>, M::Error> {
         let (b, units) = (ends.1.nrows(), probe.layer_width(self.layer)?);
-        let cells = self.differences.cells::<T>(self.rule, self.steps)?;
+        let cells = self.differences.cells(self.rule, self.steps)?;
         let mut start = Array2::zeros(ends.1.raw_dim());
         for part in Walk::new(b, 1, b)?.parts() {
             part.line(ends, &Array1::from_elem(1, cells.start), &mut start);
@@ -144,11 +144,11 @@ impl<T: Scalar> LayerConductance<T> {
 }
 
 /// Adds gradient times change of every step, and remembers where it ended.
-fn advance<T: Scalar>(part: Part, buffers: &Buffers<T>, last: &mut Array2<T>, sums: &mut Array2<T>) {
+fn advance<T: Scalar>(part: Part, buffers: &Buffers<T>, last: &mut Array2<T>, sums: &mut Array2<f64>) {
     for (row, (gradient, h)) in buffers.gradient.rows().into_iter().zip(buffers.h.rows()).enumerate() {
         let (sum, last) = (sums.row_mut(part.example(row)), last.row_mut(part.example(row)));
         Zip::from(sum).and(last).and(gradient).and(h).for_each(|sum, last, &g, &h| {
-            *sum += g * (h - *last);
+            *sum += g.as_f64() * (h - *last).as_f64();
             *last = h;
         });
     }
@@ -168,12 +168,16 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerConductance<T> {
         let found = self.conductance(&mut probe, (&baseline, x), rows)?;
         let output = values(&mut probe, x, rows)?;
         let base = values(&mut probe, &baseline, rows)?;
-        let result = Attribution::new("layer_conductance", format!("{self:?}"), found, output);
+        let result = Attribution::new("layer_conductance", format!("{self:?}"), scaled(&found, None), output);
         let mut result = result.complete_to(base);
         result.evaluations = probe.evaluations();
         result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
         Ok(result)
+    }
+
+    fn is_per_row(&self) -> bool {
+        matches!(self.baseline, Baseline::Rows(_))
     }
 }
 
@@ -191,7 +195,12 @@ mod tests {
 
     #[test]
     fn layers_by_hand() {
-        let rows = [array![0.0, 390.0, 0.0], array![90.0, 100.0, 100.0, 100.0], array![90.0, 100.0, 100.0, 100.0], array![390.0, 0.0]];
+        let rows = [
+            array![0.0, 390.0, 0.0],
+            array![90.0, 100.0, 100.0, 100.0],
+            array![90.0, 100.0, 100.0, 100.0],
+            array![390.0, 0.0],
+        ];
         for (layer, expected) in rows.iter().enumerate() {
             let found = conduct(&LayerConductance::at(layer));
             assert!(found.values.row(0).iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-9), "layer {layer}");
@@ -217,15 +226,15 @@ mod tests {
     fn every_rule_reaches_both_ends() {
         for rule in [Rule::GaussLegendre, Rule::Left, Rule::Right, Rule::Middle, Rule::Trapezoid] {
             for steps in [1, 2, 7] {
-                let cells = Differences::Cells.cells::<f64>(rule, steps).unwrap();
+                let cells = Differences::Cells.cells(rule, steps).unwrap();
                 let inside = cells.nodes.iter().zip(&cells.ends).all(|(node, end)| *node <= *end + 1e-15);
                 assert!(inside && cells.start == 0.0 && cells.ends[steps - 1] == 1.0, "{rule:?} {steps}");
             }
         }
-        let nodes = Differences::Nodes.cells::<f64>(Rule::Trapezoid, 2).unwrap();
+        let nodes = Differences::Nodes.cells(Rule::Trapezoid, 2).unwrap();
         assert_eq!((nodes.start, nodes.nodes, nodes.ends), (0.0, array![0.0, 0.5], array![0.5, 1.0]));
-        assert!(Differences::Nodes.cells::<f64>(Rule::Left, 0).is_err());
-        assert!(Differences::Nodes.cells::<f64>(Rule::Left, usize::MAX).is_err());
+        assert!(Differences::Nodes.cells(Rule::Left, 0).is_err());
+        assert!(Differences::Nodes.cells(Rule::Left, usize::MAX).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use alloc::vec;
 use ndarray::{Array2, ArrayRef2};
 
 use super::Neuron;
-use super::walk::{Buffers, Walk, values};
+use super::walk::{Buffers, Walk, scaled, values};
 use crate::Scalar;
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Layers, Status, Target};
@@ -72,8 +72,8 @@ impl<T: Scalar> NeuronConductance<T> {
         probe: &mut Probe<'_, T, M>,
         ends: (&ArrayRef2<T>, &ArrayRef2<T>),
         rows: usize,
-    ) -> Explained<Array2<T>, M::Error> {
-        let (nodes, units) = (self.rule.nodes::<T>(self.steps)?, probe.layer_width(self.layer)?);
+    ) -> Explained<Array2<f64>, M::Error> {
+        let (nodes, units) = (self.rule.nodes::<f64>(self.steps)?, probe.layer_width(self.layer)?);
         let mut weights = vec![T::zero(); units];
         self.neuron.weights(&mut weights);
         let (mut sums, mut buffers) = (Array2::zeros(ends.1.raw_dim()), Buffers::new(ends.1.ncols(), units));
@@ -109,16 +109,18 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for NeuronConductance<T> 
         let units = probe.layer_width(self.layer)?;
         self.neuron.fit(units)?;
         let (rows, baseline) = (self.batch.rows(x.ncols().max(units))?, self.baseline.of(x)?);
-        let mut found = self.mean_gradient(&mut probe, (&baseline, x), rows)?;
-        if self.multiply_by_inputs {
-            found *= &(x.to_owned() - &baseline);
-        }
+        let means = self.mean_gradient(&mut probe, (&baseline, x), rows)?;
+        let found = scaled(&means, self.multiply_by_inputs.then_some((&baseline, x)));
         let output = values(&mut probe, x, rows)?;
         let mut result = Attribution::new("neuron_conductance", format!("{self:?}"), found, output);
         result.evaluations = probe.evaluations();
         result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
         Ok(result)
+    }
+
+    fn is_per_row(&self) -> bool {
+        matches!(self.baseline, Baseline::Rows(_))
     }
 }
 
@@ -159,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_unit_that_is_not_there_is_named() {
-        let found = NeuronConductance::of(2, Neuron::Unit(4)).attribute(&mut c1(), &array![[0.0, 1.0, 0.0]], &Logit::of(0));
+        let found =
+            NeuronConductance::of(2, Neuron::Unit(4)).attribute(&mut c1(), &array![[0.0, 1.0, 0.0]], &Logit::of(0));
         assert!(matches!(found, Err(Failure::Input(crate::Error::OutOfRange { what: "neuron", .. }))));
     }
 }

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let explain = |layer, unit| NeuronGradient::of(layer, Neuron::Unit(unit)).attribute(&mut c1(), &array![[0.0, 5.0, 4.0]]);
+        let explain =
+            |layer, unit| NeuronGradient::of(layer, Neuron::Unit(unit)).attribute(&mut c1(), &array![[0.0, 5.0, 4.0]]);
         assert!(matches!(explain(4, 0), Err(Failure::Input(Error::OutOfRange { what: "layer", .. }))));
         assert!(matches!(explain(2, 4), Err(Failure::Input(Error::OutOfRange { what: "neuron", .. }))));
     }

@@ -8,15 +8,13 @@
 //! of an output.
 
 use alloc::format;
-use alloc::vec;
 
-use ndarray::{Array2, ArrayRef2};
+use ndarray::ArrayRef2;
 
-use super::walk::{Walk, values};
 use super::{Neuron, UpTo};
 use crate::Scalar;
-use crate::attribution::probe::Probe;
-use crate::attribution::{Attribution, Baseline, Batch, Explained, Layers, Status};
+use crate::attribution::gradient::IntegratedGradients;
+use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Layers};
 use crate::math::quadrature::Rule;
 
 /// Integrated gradients of an inner unit; no output of the model is involved.
@@ -65,52 +63,23 @@ impl<T: Scalar> NeuronIntegratedGradients<T> {
     /// The attribution `(b, n)` of the unit for every row of `x: (b, n)`; `output_value` is the unit's activation.
     ///
     /// # Errors
-    /// As [`Explainer::attribute`](crate::attribution::Explainer::attribute);
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a layer or unit that is not there.
+    /// As [`Explainer::attribute`]; [`Error::OutOfRange`](crate::Error::OutOfRange) for a layer or unit that is not there.
     pub fn attribute<M: Layers<T> + ?Sized>(
         &self,
         model: &mut M,
         x: &ArrayRef2<T>,
     ) -> Explained<Attribution<T>, M::Error> {
         let x = &*x.as_standard_layout();
-        let mut upper = UpTo::new(model, self.layer)?;
-        let mut probe = Probe::new(&mut upper, x, &self.neuron)?;
-        let (rows, baseline) = (self.batch.rows(x.ncols())?, self.baseline.of(x)?);
-        let mut found = self.mean_gradient(&mut probe, (&baseline, x), rows)?;
-        let output = values(&mut probe, x, rows)?;
-        let base = if self.multiply_by_inputs { Some(values(&mut probe, &baseline, rows)?) } else { None };
-        if self.multiply_by_inputs {
-            found *= &(x.to_owned() - &baseline);
-        }
-        let mut result = Attribution::new("neuron_integrated_gradients", format!("{self:?}"), found, output);
-        if let Some(base) = base {
-            result = result.complete_to(base);
-        }
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        result.status = Status::Finished;
-        Ok(result)
-    }
-
-    fn mean_gradient<M: Layers<T> + ?Sized>(
-        &self,
-        probe: &mut Probe<'_, T, UpTo<'_, M>>,
-        ends: (&ArrayRef2<T>, &ArrayRef2<T>),
-        rows: usize,
-    ) -> Explained<Array2<T>, M::Error> {
-        let (nodes, n) = (self.rule.nodes::<T>(self.steps)?, ends.1.ncols());
-        let (mut sums, mut points, mut gradient) = (Array2::zeros(ends.1.raw_dim()), Array2::zeros((0, n)), Array2::zeros((0, n)));
-        let mut units = vec![];
-        for part in Walk::new(ends.1.nrows(), self.steps, rows)?.parts() {
-            if points.nrows() != part.rows {
-                (points, gradient) = (Array2::zeros((part.rows, n)), Array2::zeros((part.rows, n)));
-                units.resize(part.rows, T::zero());
-            }
-            part.line(ends, &nodes.points, &mut points);
-            probe.gradients(&points, |row| part.example(row), &mut units, &mut gradient)?;
-            part.add(&nodes.weights, &gradient, &mut sums);
-        }
-        Ok(sums)
+        let method = IntegratedGradients {
+            baseline: self.baseline.clone(),
+            rule: self.rule,
+            steps: self.steps,
+            multiply_by_inputs: self.multiply_by_inputs,
+            batch: self.batch,
+        };
+        let mut found = method.attribute(&mut UpTo::new(model, self.layer)?, x, &self.neuron)?;
+        (found.method, found.options) = ("neuron_integrated_gradients".into(), format!("{self:?}"));
+        Ok(found)
     }
 }
 
@@ -123,7 +92,8 @@ mod tests {
     #[test]
     fn a_unit_by_hand() {
         // relu(s - 10) with s from 0 to 100: 90, all of it due to the one input
-        let method = NeuronIntegratedGradients { rule: Rule::Middle, ..NeuronIntegratedGradients::of(2, Neuron::Unit(0)) };
+        let method =
+            NeuronIntegratedGradients { rule: Rule::Middle, ..NeuronIntegratedGradients::of(2, Neuron::Unit(0)) };
         let found = method.attribute(&mut c1(), &array![[0.0, 100.0, 0.0]]).unwrap();
         assert!((found.values[[0, 1]] - 90.0).abs() < 1e-9 && found.delta.unwrap()[0].abs() < 1e-9);
         let plain = NeuronIntegratedGradients { multiply_by_inputs: false, ..method };
@@ -135,7 +105,10 @@ mod tests {
     fn smooth_units_are_complete_in_any_batch() {
         let (mut model, x) = smooth();
         let neuron = Neuron::Weights(array![1.0, -2.0, 0.5, 3.0]);
-        let method = NeuronIntegratedGradients { baseline: array![0.3, 0.1, -1.0].into(), ..NeuronIntegratedGradients::of(3, neuron) };
+        let method = NeuronIntegratedGradients {
+            baseline: array![0.3, 0.1, -1.0].into(),
+            ..NeuronIntegratedGradients::of(3, neuron)
+        };
         let whole = method.attribute(&mut model, &x).unwrap();
         assert!(whole.delta.as_ref().unwrap().iter().all(|delta| delta.abs() < 1e-12));
         for rows in [1, 3] {

@@ -18,8 +18,8 @@ pub(in crate::attribution) fn c1() -> Network<f64> {
 /// A `4 x 4` image, two channels of `3 x 3` windows of ones, relu, four equal sums of the first channel less most of the
 /// second, relu; and the image `0, 1, .., 15`.
 pub(in crate::attribution) fn c6() -> (Network<f64>, Array2<f64>) {
-    let conv =
-        Conv2d::new(ndarray::Array4::ones((2, 1, 3, 3)), Some(array![-50.0, -75.0]), [1, 1], [0, 0], [1, 4, 4]).unwrap();
+    let conv = Conv2d::new(ndarray::Array4::ones((2, 1, 3, 3)), Some(array![-50.0, -75.0]), [1, 1], [0, 0], [1, 4, 4])
+        .unwrap();
     let model = Network::new(16).then(Op::Conv2d(conv)).unwrap().activation(Activation::Relu).unwrap();
     let row = array![1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0];
     let model = model.linear(Array2::from_shape_fn((4, 8), |(_, i)| row[i]), None).unwrap();

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Zip};
 
 use crate::attribution::probe::Probe;
 use crate::attribution::{Explained, Forward, Layers};
@@ -56,13 +56,14 @@ impl Part {
     pub(super) fn line<T: Scalar>(
         self,
         (from, to): (&ArrayRef2<T>, &ArrayRef2<T>),
-        t: &ArrayRef1<T>,
+        t: &ArrayRef1<f64>,
         out: &mut ArrayRef2<T>,
     ) {
         for (row, mut out) in out.rows_mut().into_iter().enumerate() {
             let (example, t) = (self.example(row), t[self.step(row)]);
             out.assign(&to.row(example));
-            if t < T::one() {
+            if t < 1.0 {
+                let t = T::of(t);
                 out.zip_mut_with(&from.row(example), |x, &from| *x = from + t * (*x - from));
             }
         }
@@ -75,11 +76,11 @@ impl Part {
         }
     }
 
-    /// Adds `weight gradient` of every row to the sum of its example, step after step.
-    pub(super) fn add<T: Scalar>(self, weights: &ArrayRef1<T>, gradient: &ArrayRef2<T>, sums: &mut Array2<T>) {
+    /// Adds `weight gradient` of every row to the sum of its example, step after step and in double precision.
+    pub(super) fn add<T: Scalar>(self, weights: &ArrayRef1<f64>, gradient: &ArrayRef2<T>, sums: &mut Array2<f64>) {
         for (row, gradient) in gradient.rows().into_iter().enumerate() {
             let weight = weights[self.step(row)];
-            sums.row_mut(self.example(row)).zip_mut_with(&gradient, |sum, &g| *sum += weight * g);
+            sums.row_mut(self.example(row)).zip_mut_with(&gradient, |sum, g| *sum += weight * g.as_f64());
         }
     }
 }
@@ -95,7 +96,12 @@ pub(super) struct Buffers<T> {
 
 impl<T: Scalar> Buffers<T> {
     pub(super) fn new(n: usize, units: usize) -> Self {
-        Self { x: Array2::zeros((0, n)), h: Array2::zeros((0, units)), gradient: Array2::zeros((0, units)), values: vec![] }
+        Self {
+            x: Array2::zeros((0, n)),
+            h: Array2::zeros((0, units)),
+            gradient: Array2::zeros((0, units)),
+            values: vec![],
+        }
     }
 
     /// Makes room for exactly so many rows.
@@ -119,6 +125,16 @@ impl<T: Scalar> Buffers<T> {
         let inputs = (&*self.x, &*self.h);
         probe.gradients_with(layer, inputs, |row| part.example(row), &mut self.values, &mut self.gradient)
     }
+}
+
+/// Sums in the precision of the model, times the way `to - from` where one is given.
+pub(super) fn scaled<T: Scalar>(sums: &Array2<f64>, way: Option<(&ArrayRef2<T>, &ArrayRef2<T>)>) -> Array2<T> {
+    let Some((from, to)) = way else { return sums.mapv(T::of) };
+    let mut values = Array2::zeros(sums.raw_dim());
+    Zip::from(&mut values).and(sums).and(from).and(to).for_each(|value, sum, &from, &to| {
+        *value = T::of((to - from).as_f64() * sum);
+    });
+    values
 }
 
 /// The activation of `layer` for all rows of `x`, in batches.
@@ -158,7 +174,8 @@ mod tests {
     fn a_walk_visits_every_step_of_every_example() {
         for rows in [1, 2, 4, 100] {
             let parts = Walk::new(3, 3, rows).unwrap().parts();
-            let places: Vec<_> = parts.flat_map(|part| (0..part.rows).map(move |r| (part.example(r), part.step(r)))).collect();
+            let places: Vec<_> =
+                parts.flat_map(|part| (0..part.rows).map(move |r| (part.example(r), part.step(r)))).collect();
             assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]);
         }
         assert!(matches!(Walk::new(usize::MAX, 2, 1), Err(Error::TooLarge { .. })));

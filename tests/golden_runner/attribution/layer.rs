@@ -7,9 +7,9 @@ use limpid::attribution::layer::{
     Neuron, NeuronGradient,
 };
 use limpid::attribution::{Attribution, Explainer, Network};
-use limpid::math::quadrature::Rule;
-use ndarray::{Array1, ArrayD, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 
+use super::gradient::rule;
 use super::network::{baseline, failed, model, sizes, target};
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome};
@@ -32,7 +32,10 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
     })
 }
 
-fn plain<T: Scalar>(given: &Given<'_>, method: impl Fn(&Given<'_>) -> Result<Box<dyn Explainer<T, Network<T>>>, String>) -> Answer {
+fn plain<T: Scalar>(
+    given: &Given<'_>,
+    method: impl Fn(&Given<'_>) -> Result<Box<dyn Explainer<T, Network<T>>>, String>,
+) -> Answer {
     let (mut model, input) = model::<T>(given)?;
     let found = method(given)?.attribute(&mut model, &input, &target(given)?).map_err(failed)?;
     Ok(vec![("attribution", Outcome::tensor(&found.values))])
@@ -42,62 +45,37 @@ fn multiply_by_inputs(given: &Given<'_>) -> Result<bool, String> {
     if given.has("multiply_by_inputs") { given.flag("multiply_by_inputs") } else { Ok(true) }
 }
 
-/// `rule` and `steps`, and what weights must be multiplied with: those of Captum's trapezoids do not sum to 1.
-fn rule(given: &Given<'_>) -> Result<(Rule, usize, f64), String> {
-    let steps = given.count("steps")?;
-    let rule = match given.text("rule")? {
-        "gauss_legendre" => Rule::GaussLegendre,
-        "riemann_left" => Rule::Left,
-        "riemann_right" => Rule::Right,
-        "riemann_middle" => Rule::Middle,
-        "riemann_trapezoid" => Rule::Trapezoid,
-        "captum_trapezoid" => return Ok((Rule::Trapezoid, steps, (steps as f64 - 1.0) / steps as f64)),
-        name => return Err(format!("unknown rule {name}")),
-    };
-    Ok((rule, steps, 1.0))
-}
-
-/// The attribution and its completeness with all weights multiplied by `factor`.
-fn complete<T: Scalar>(found: Attribution<T>, factor: f64) -> Answer {
-    let values = found.values.mapv(|value| value * T::of(factor));
-    let mut answer = vec![("attribution", Outcome::tensor(&values))];
-    if let (Some(delta), Some(base)) = (found.delta, found.base_value) {
-        let deltas: Array1<T> = if factor == 1.0 {
-            delta
-        } else {
-            let rows = values.rows().into_iter().zip(&found.output_value).zip(&base);
-            rows.map(|((row, &output), &base)| row.sum() - (output - base)).collect()
-        };
-        answer.push(("delta", Outcome::tensor(&deltas)));
-    }
+/// The attribution, and its completeness where it promises that.
+fn complete<T: Scalar>(found: &Attribution<T>) -> Answer {
+    let mut answer = vec![("attribution", Outcome::tensor(&found.values))];
+    answer.extend(found.delta.as_ref().map(|delta| ("delta", Outcome::tensor(delta))));
     Ok(answer)
 }
 
 fn layer_integrated_gradients<T: Scalar>(given: &Given<'_>) -> Answer {
     let (mut model, input) = model::<T>(given)?;
-    let (rule, steps, factor) = rule(given)?;
+    let (rule, steps) = (rule(given)?, given.count("steps")?);
     let (baseline, multiply_by_inputs) = (baseline(given)?, multiply_by_inputs(given)?);
     let base = LayerIntegratedGradients::at(given.count("layer")?);
     let method = LayerIntegratedGradients { rule, steps, baseline, multiply_by_inputs, ..base };
-    complete(method.attribute(&mut model, &input, &target(given)?).map_err(failed)?, factor)
+    complete(&method.attribute(&mut model, &input, &target(given)?).map_err(failed)?)
 }
 
 fn layer_conductance<T: Scalar>(given: &Given<'_>) -> Answer {
     let (mut model, input) = model::<T>(given)?;
-    // the nodes alone matter, so that all trapezoids are the same
-    let (rule, steps, _) = rule(given)?;
+    let (rule, steps) = (rule(given)?, given.count("steps")?);
     let (baseline, differences) = (baseline(given)?, Differences::Nodes);
     let base = LayerConductance::at(given.count("layer")?);
     let method = LayerConductance { rule, steps, differences, baseline, ..base };
-    complete(method.attribute(&mut model, &input, &target(given)?).map_err(failed)?, 1.0)
+    complete(&method.attribute(&mut model, &input, &target(given)?).map_err(failed)?)
 }
 
 fn internal_influence<T: Scalar>(given: &Given<'_>) -> Answer {
     let (mut model, input) = model::<T>(given)?;
-    let (rule, steps, factor) = rule(given)?;
+    let (rule, steps) = (rule(given)?, given.count("steps")?);
     let base = InternalInfluence::at(given.count("layer")?);
     let method = InternalInfluence { rule, steps, baseline: baseline(given)?, ..base };
-    complete(method.attribute(&mut model, &input, &target(given)?).map_err(failed)?, factor)
+    complete(&method.attribute(&mut model, &input, &target(given)?).map_err(failed)?)
 }
 
 fn neuron_gradient<T: Scalar>(given: &Given<'_>) -> Answer {

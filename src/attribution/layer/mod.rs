@@ -22,7 +22,7 @@ mod neuron_integrated_gradients;
 #[cfg(test)]
 pub(in crate::attribution) mod testing;
 mod up_to;
-mod walk;
+pub(in crate::attribution) mod walk;
 
 pub use grad_cam::GradCam;
 pub use guided_grad_cam::{GuidedGradCam, upsample_nearest};

@@ -1,16 +1,18 @@
 //! Golden cases of methods for inner layers.
 
 use limpid::Scalar;
+use limpid::attribution::circuits::{ActivationPatching, AttributionPatching};
 use limpid::attribution::gradient::{Deconvolution, GuidedBackprop};
 use limpid::attribution::layer::{
     Differences, GradCam, InternalInfluence, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
     Neuron, NeuronGradient,
 };
 use limpid::attribution::{Attribution, Explainer, Network};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{Array2, ArrayD, IxDyn};
 
+use super::circuits::direction;
 use super::gradient::rule;
-use super::network::{baseline, failed, model, sizes, target};
+use super::network::{baseline, failed, model, network, sizes, target};
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome};
 
@@ -27,6 +29,8 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
         "layer_conductance" => layer_conductance::<T>(given),
         "internal_influence" => internal_influence::<T>(given),
         "neuron_gradient" => neuron_gradient::<T>(given),
+        "activation_patching" => activation_patching::<T>(given),
+        "attribution_patching" if given.has("network") => attribution_patching::<T>(given),
         "grad_cam" => grad_cam::<T>(given),
         _ => return None,
     })
@@ -83,6 +87,35 @@ fn neuron_gradient<T: Scalar>(given: &Given<'_>) -> Answer {
     let method = NeuronGradient::of(given.count("layer")?, Neuron::Unit(given.count("neuron")?));
     let found = method.attribute(&mut model, &input).map_err(failed)?;
     Ok(vec![("attribution", Outcome::tensor(&found.values))])
+}
+
+/// `network`, `clean` and `corrupted`.
+fn runs<T: Scalar>(given: &Given<'_>) -> Result<(Network<T>, Array2<T>, Array2<T>), String> {
+    let (clean, corrupted): (Array2<T>, Array2<T>) = (given.array("clean")?, given.array("corrupted")?);
+    Ok((network(given, clean.ncols())?, clean, corrupted))
+}
+
+fn activation_patching<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, clean, corrupted) = runs::<T>(given)?;
+    let groups = if given.has("groups") { Some(given.counts("groups")?) } else { None };
+    let method = ActivationPatching { groups, ..ActivationPatching::at(given.count("layer")?, direction(given)?) };
+    let found = method.run(&mut model, &clean, &corrupted, &target(given)?).map_err(failed)?;
+    Ok(vec![
+        ("effect", Outcome::tensor(&found.effect)),
+        ("base_metric", Outcome::tensor(&found.base_metric)),
+        ("source_metric", Outcome::tensor(&found.source_metric)),
+    ])
+}
+
+fn attribution_patching<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, clean, corrupted) = runs::<T>(given)?;
+    let method = AttributionPatching { layer: given.count("layer")?, direction: direction(given)? };
+    let found = method.run(&mut model, &clean, &corrupted, &target(given)?).map_err(failed)?;
+    Ok(vec![
+        ("score", Outcome::tensor(&found.scores.score)),
+        ("unit_score", Outcome::tensor(&found.scores.units())),
+        ("gradient", Outcome::tensor(&found.gradient)),
+    ])
 }
 
 fn grad_cam<T: Scalar>(given: &Given<'_>) -> Answer {

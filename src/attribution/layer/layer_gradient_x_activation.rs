@@ -71,6 +71,10 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerGradientXActivat
         result.exact_gradients = probe.exact_gradients();
         Ok(result)
     }
+
+    fn is_per_row(&self) -> bool {
+        false
+    }
 }
 
 /// Activation `(b, units)` of a layer, gradient of the target by it, and value `(b)` of the target.

@@ -14,7 +14,7 @@ use alloc::format;
 
 use ndarray::{Array2, ArrayRef2};
 
-use super::walk::{Buffers, Walk, activations, values};
+use super::walk::{Buffers, Walk, activations, scaled, values};
 use crate::Scalar;
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Layers, Status, Target};
@@ -76,8 +76,8 @@ impl<T: Scalar> LayerIntegratedGradients<T> {
         x: &ArrayRef2<T>,
         ends: (&ArrayRef2<T>, &ArrayRef2<T>),
         rows: usize,
-    ) -> Explained<Array2<T>, M::Error> {
-        let nodes = self.rule.nodes::<T>(self.steps)?;
+    ) -> Explained<Array2<f64>, M::Error> {
+        let nodes = self.rule.nodes::<f64>(self.steps)?;
         let mut sums = Array2::zeros(ends.0.raw_dim());
         let mut buffers = Buffers::new(x.ncols(), sums.ncols());
         for part in Walk::new(x.nrows(), self.steps, rows)?.parts() {
@@ -104,20 +104,19 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerIntegratedGradie
         let baseline = self.baseline.of(x)?;
         let h = activations(&mut probe, self.layer, x, rows)?;
         let from = activations(&mut probe, self.layer, &baseline, rows)?;
-        let mut found = self.mean_gradient(&mut probe, x, (&from, &h), rows)?;
-        let output = values(&mut probe, x, rows)?;
-        let base = if self.multiply_by_inputs { Some(values(&mut probe, &baseline, rows)?) } else { None };
-        if self.multiply_by_inputs {
-            found *= &(h - from);
-        }
-        let mut result = Attribution::new("layer_integrated_gradients", format!("{self:?}"), found, output);
-        if let Some(base) = base {
-            result = result.complete_to(base);
-        }
+        let means = self.mean_gradient(&mut probe, x, (&from, &h), rows)?;
+        let found = scaled(&means, self.multiply_by_inputs.then_some((&from, &h)));
+        let (output, base) = (values(&mut probe, x, rows)?, values(&mut probe, &baseline, rows)?);
+        let result = Attribution::new("layer_integrated_gradients", format!("{self:?}"), found, output);
+        let mut result = result.against(base, self.multiply_by_inputs);
         result.evaluations = probe.evaluations();
         result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
         Ok(result)
+    }
+
+    fn is_per_row(&self) -> bool {
+        matches!(self.baseline, Baseline::Rows(_))
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Zip};
 
 use crate::attribution::probe::Probe;
 use crate::attribution::{Explained, Forward, Layers};
@@ -11,14 +11,14 @@ use crate::{Error, Result, Scalar};
 
 /// The steps of all examples, example by example, cut into batches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Walk {
+pub(in crate::attribution) struct Walk {
     total: usize,
     steps: usize,
     rows: usize,
 }
 
 impl Walk {
-    pub(super) fn new(examples: usize, steps: usize, rows: usize) -> Result<Self> {
+    pub(in crate::attribution) fn new(examples: usize, steps: usize, rows: usize) -> Result<Self> {
         let total = examples.checked_mul(steps).ok_or(Error::TooLarge {
             what: "steps of all examples",
             got: usize::MAX,
@@ -27,7 +27,7 @@ impl Walk {
         Ok(Self { total, steps, rows })
     }
 
-    pub(super) fn parts(self) -> impl Iterator<Item = Part> {
+    pub(in crate::attribution) fn parts(self) -> impl Iterator<Item = Part> {
         let part = move |first| Part { first, steps: self.steps, rows: self.rows.min(self.total - first) };
         (0..self.total).step_by(self.rows.max(1)).map(part)
     }
@@ -35,66 +35,72 @@ impl Walk {
 
 /// The rows of one batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
+pub(in crate::attribution) struct Part {
     first: usize,
     steps: usize,
-    pub(super) rows: usize,
+    pub(in crate::attribution) rows: usize,
 }
 
 impl Part {
     /// The example that a row belongs to.
-    pub(super) fn example(self, row: usize) -> usize {
+    pub(in crate::attribution) fn example(self, row: usize) -> usize {
         (self.first + row) / self.steps
     }
 
     /// The step that a row stands for.
-    pub(super) fn step(self, row: usize) -> usize {
+    pub(in crate::attribution) fn step(self, row: usize) -> usize {
         (self.first + row) % self.steps
     }
 
     /// Writes `from + t (to - from)` of every row's example and step; `t = 1` gives `to` itself.
-    pub(super) fn line<T: Scalar>(
+    pub(in crate::attribution) fn line<T: Scalar>(
         self,
         (from, to): (&ArrayRef2<T>, &ArrayRef2<T>),
-        t: &ArrayRef1<T>,
+        t: &ArrayRef1<f64>,
         out: &mut ArrayRef2<T>,
     ) {
         for (row, mut out) in out.rows_mut().into_iter().enumerate() {
             let (example, t) = (self.example(row), t[self.step(row)]);
             out.assign(&to.row(example));
-            if t < T::one() {
+            if t < 1.0 {
+                let t = T::of(t);
                 out.zip_mut_with(&from.row(example), |x, &from| *x = from + t * (*x - from));
             }
         }
     }
 
     /// Copies the row of every row's example.
-    pub(super) fn repeat<T: Scalar>(self, rows: &ArrayRef2<T>, out: &mut ArrayRef2<T>) {
+    pub(in crate::attribution) fn repeat<T: Scalar>(self, rows: &ArrayRef2<T>, out: &mut ArrayRef2<T>) {
         for (row, mut out) in out.rows_mut().into_iter().enumerate() {
             out.assign(&rows.row(self.example(row)));
         }
     }
 
-    /// Adds `weight gradient` of every row to the sum of its example, step after step.
-    pub(super) fn add<T: Scalar>(self, weights: &ArrayRef1<T>, gradient: &ArrayRef2<T>, sums: &mut Array2<T>) {
+    /// Adds `weight gradient` of every row to the sum of its example, step after step and in double precision.
+    pub(in crate::attribution) fn add<T: Scalar>(
+        self,
+        weights: &ArrayRef1<f64>,
+        gradient: &ArrayRef2<T>,
+        sums: &mut Array2<f64>,
+    ) {
         for (row, gradient) in gradient.rows().into_iter().enumerate() {
             let weight = weights[self.step(row)];
-            sums.row_mut(self.example(row)).zip_mut_with(&gradient, |sum, &g| *sum += weight * g);
+            sums.row_mut(self.example(row)).zip_mut_with(&gradient, |sum, g| *sum += weight * g.as_f64());
         }
     }
 }
 
 /// What one batch of gradients by a layer needs.
 #[derive(Debug)]
-pub(super) struct Buffers<T> {
-    pub(super) x: Array2<T>,
-    pub(super) h: Array2<T>,
-    pub(super) gradient: Array2<T>,
-    pub(super) values: Vec<T>,
+pub(in crate::attribution) struct Buffers<T> {
+    pub(in crate::attribution) x: Array2<T>,
+    pub(in crate::attribution) h: Array2<T>,
+    pub(in crate::attribution) gradient: Array2<T>,
+    pub(in crate::attribution) values: Vec<T>,
 }
 
 impl<T: Scalar> Buffers<T> {
-    pub(super) fn new(n: usize, units: usize) -> Self {
+    pub(in crate::attribution) fn new(n: usize, units: usize) -> Self {
         Self {
             x: Array2::zeros((0, n)),
             h: Array2::zeros((0, units)),
@@ -104,7 +110,7 @@ impl<T: Scalar> Buffers<T> {
     }
 
     /// Makes room for exactly so many rows.
-    pub(super) fn fit(&mut self, rows: usize) {
+    pub(in crate::attribution) fn fit(&mut self, rows: usize) {
         if self.values.len() != rows {
             let (n, units) = (self.x.ncols(), self.h.ncols());
             self.x = Array2::zeros((rows, n));
@@ -115,7 +121,7 @@ impl<T: Scalar> Buffers<T> {
     }
 
     /// The gradients by `h` with `x` and `h` as they are here.
-    pub(super) fn differentiate<M: Layers<T> + ?Sized>(
+    pub(in crate::attribution) fn differentiate<M: Layers<T> + ?Sized>(
         &mut self,
         probe: &mut Probe<'_, T, M>,
         layer: usize,
@@ -126,8 +132,21 @@ impl<T: Scalar> Buffers<T> {
     }
 }
 
+/// Sums in the precision of the model, times the way `to - from` where one is given.
+pub(in crate::attribution) fn scaled<T: Scalar>(
+    sums: &Array2<f64>,
+    way: Option<(&ArrayRef2<T>, &ArrayRef2<T>)>,
+) -> Array2<T> {
+    let Some((from, to)) = way else { return sums.mapv(T::of) };
+    let mut values = Array2::zeros(sums.raw_dim());
+    Zip::from(&mut values).and(sums).and(from).and(to).for_each(|value, sum, &from, &to| {
+        *value = T::of((to - from).as_f64() * sum);
+    });
+    values
+}
+
 /// The activation of `layer` for all rows of `x`, in batches.
-pub(super) fn activations<T: Scalar, M: Layers<T> + ?Sized>(
+pub(in crate::attribution) fn activations<T: Scalar, M: Layers<T> + ?Sized>(
     probe: &mut Probe<'_, T, M>,
     layer: usize,
     x: &ArrayRef2<T>,
@@ -141,7 +160,7 @@ pub(super) fn activations<T: Scalar, M: Layers<T> + ?Sized>(
 }
 
 /// Values of the target for all rows of `x`, in batches.
-pub(super) fn values<T: Scalar, M: Forward<T> + ?Sized>(
+pub(in crate::attribution) fn values<T: Scalar, M: Forward<T> + ?Sized>(
     probe: &mut Probe<'_, T, M>,
     x: &ArrayRef2<T>,
     rows: usize,

@@ -5,6 +5,7 @@
 //! | games, and coalitions of their players | [`Game`], [`Coalitions`], [`IncrementalGame`], [`Cached`] |
 //! | a model as a game of its features | [`Masked`], [`Removal`], [`ByRemoval`] |
 //! | Shapley values from all coalitions | [`ExactShapley`] |
+//! | from permutations | [`Shapley`] |
 
 mod cached;
 mod coalitions;
@@ -12,8 +13,11 @@ mod exact_shapley;
 mod game;
 mod incremental;
 mod masked;
+mod orthogonal;
 mod play;
 mod removal;
+mod sampling;
+mod shapley;
 mod summary;
 
 pub use cached::Cached;
@@ -23,4 +27,6 @@ pub use game::{Game, GameFunction, Table};
 pub use incremental::{IncrementalGame, OneFlip};
 pub use masked::Masked;
 pub use removal::{Absent, Link, Removal};
+pub use sampling::Sampling;
+pub use shapley::{Shapley, Walks};
 pub use summary::{ByRemoval, GameAttribution, Summary};

@@ -2,7 +2,7 @@
 
 use limpid::Scalar;
 use limpid::attribution::Explainer;
-use limpid::attribution::perturbation::{Absent, ExactShapley, Link, Removal, Summary, Table};
+use limpid::attribution::perturbation::{Absent, ExactShapley, KernelShap, Link, Removal, Summary, Table};
 
 use super::network::{baseline, failed, model, target, text};
 use crate::golden_runner::Answer;
@@ -12,6 +12,7 @@ use crate::golden_runner::case::{Given, Outcome};
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
     Some(match name {
         "shapley_values" => summary::<T, _>(given, ExactShapley::default()),
+        "kernel_shap" => summary::<T, _>(given, KernelShap::default()),
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ mod gradient;
 mod layer;
 mod network;
 mod rules;
+mod shapley;
 mod targets;
 
 use limpid::Scalar;
@@ -21,6 +22,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         gradient::run::<T>,
         layer::run::<T>,
         rules::run::<T>,
+        shapley::run::<T>,
         targets::run::<T>,
     ];
     families

@@ -18,12 +18,13 @@ pub(super) struct Walk<T> {
     x: Vec<T>,
     gradient: Vec<T>,
     values: Vec<T>,
+    way: Vec<T>,
 }
 
 impl<T: Scalar> Walk<T> {
     /// For points of `n` features.
     pub(super) fn new(batch: Batch, n: usize) -> Result<Self> {
-        Ok(Self { rows: batch.rows(n)?, n, x: Vec::new(), gradient: Vec::new(), values: Vec::new() })
+        Ok(Self { rows: batch.rows(n)?, n, x: Vec::new(), gradient: Vec::new(), values: Vec::new(), way: Vec::new() })
     }
 
     /// Most rows of a call.
@@ -51,6 +52,45 @@ impl<T: Scalar> Walk<T> {
             chunk.iter().zip(found).for_each(|(&point, (&value, gradient))| fold(point, value, gradient));
         }
         Ok(())
+    }
+
+    /// As [`Walk::gradients`] of points on a way: `place` writes a point and the way there, and `fold` is given both gradient
+    /// and way.
+    pub(super) fn along<P: Copy, M: Differentiable<T> + ?Sized>(
+        &mut self,
+        probe: &mut Probe<'_, T, M>,
+        points: impl IntoIterator<Item = P>,
+        example: impl Fn(P) -> usize,
+        mut place: impl FnMut(P, &mut [T], &mut [T]),
+        mut fold: impl FnMut(P, &[T], &[T]),
+    ) -> Explained<(), M::Error> {
+        let (n, mut points) = (self.n, points.into_iter().fuse());
+        loop {
+            let ways = core::mem::take(&mut self.way);
+            let ways = core::cell::RefCell::new((ways, 0));
+            ways.borrow_mut().0.clear();
+            let chunk: Vec<P> = points.by_ref().take(self.rows).collect();
+            self.gradients(
+                probe,
+                chunk.iter().copied(),
+                &example,
+                |point, x| {
+                    let way = &mut ways.borrow_mut().0;
+                    let start = way.len();
+                    way.resize(start + n, T::zero());
+                    place(point, x, &mut way[start..]);
+                },
+                |point, _, gradient| {
+                    let (way, used) = &mut *ways.borrow_mut();
+                    fold(point, gradient, &way[*used..*used + n]);
+                    *used += n;
+                },
+            )?;
+            self.way = ways.into_inner().0;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// As [`Walk::gradients`] without gradients.

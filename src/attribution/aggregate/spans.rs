@@ -91,21 +91,25 @@ mod tests {
         assert_eq!(span_groups(2, &[]), Ok(alloc::vec![0, 1]));
         let x = array![[1.0, 2.0, -3.0], [4.0, 5.0, 6.0]];
         assert_eq!(over_spans(&x, &[], Aggregation::Product), Ok(x.clone()));
-        let everything = [0..3];
+        let all = 0..3;
+        let everything = [all];
         assert_eq!(over_spans(&x, &everything, Aggregation::Sum), Ok(array![[0.0], [15.0]]));
         assert_eq!(merge_tokens(&["a", "b", "c"], &everything, ""), Ok(alloc::vec![String::from("abc")]));
     }
 
     #[test]
     fn spans_that_overlap_or_leave_the_columns_are_refused() {
-        let refused = |spans: &[Range<usize>]| match span_groups(4, spans) {
-            Err(Error::OutOfRange { index, .. }) => Some(index),
-            _ => None,
+        let refused = |spans: &[(usize, usize)]| {
+            let spans: Vec<Range<usize>> = spans.iter().map(|&(start, end)| start..end).collect();
+            match span_groups(4, &spans) {
+                Err(Error::OutOfRange { index, .. }) => Some(index),
+                _ => None,
+            }
         };
-        assert_eq!(refused(&[0..2, 1..3]), Some(1));
-        assert_eq!(refused(&[2..2]), Some(0));
-        assert_eq!(refused(&[0..1, 3..5]), Some(1));
-        assert_eq!(refused(&[2..3, 0..1]), Some(1));
-        assert_eq!(refused(&[usize::MAX - 1..usize::MAX]), Some(0));
+        assert_eq!(refused(&[(0, 2), (1, 3)]), Some(1));
+        assert_eq!(refused(&[(2, 2)]), Some(0));
+        assert_eq!(refused(&[(0, 1), (3, 5)]), Some(1));
+        assert_eq!(refused(&[(2, 3), (0, 1)]), Some(1));
+        assert_eq!(refused(&[(usize::MAX - 1, usize::MAX)]), Some(0));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The scale is symmetric about 0 and ends at the largest magnitude, or at a limit that was asked for; beyond it colours
 //! saturate. Colours come in 24 steps to each side. Numbers have a fixed count of decimals, with an exponent where the largest
-//! would otherwise show fewer than two digits or more than seven before the point.
+//! would otherwise show fewer than two digits (one, with one decimal) or more than seven before the point.
 
 use alloc::format;
 use alloc::string::String;
@@ -45,7 +45,9 @@ impl Scale {
         if count == 0 {
             return Err(Error::Empty { what });
         }
-        let smallest = libm::pow(10.0, 1.0 - decimals.max(1) as f64);
+        // two digits of the largest number, or the one that a single decimal has room for
+        let places = if decimals < 2 { decimals } else { decimals - 1 };
+        let smallest = libm::pow(10.0, -(places as f64));
         let exponent = largest > 0.0 && !(smallest..1e7).contains(&largest);
         Ok(Self { limit: limit.unwrap_or(largest), decimals, exponent })
     }
@@ -106,6 +108,10 @@ mod tests {
         assert_eq!([1e-5, -2.5e-6, 0.0].map(|x| scale(&[1e-5], 1).number(x)), ["1.0e-5", "-2.5e-6", "0.0"]);
         assert_eq!(scale(&[2e9], 2).number(2e9), "2.00e9");
         assert_eq!([2.0, -0.4].map(|x| scale(&[2.0], 0).number(x)), ["2", "0"]);
+        assert_eq!(
+            [scale(&[0.4], 0), scale(&[0.4], 1), scale(&[0.04], 2)].map(|scale| scale.number(0.04)),
+            ["4e-2", "0.0", "4.00e-2"]
+        );
     }
 
     #[test]

@@ -62,11 +62,11 @@ pub fn tokens<T: Scalar, S: AsRef<str>>(tokens: &[S], scores: &ArrayRef1<T>) -> 
 /// use ndarray::array;
 ///
 /// let table = text::table(&["the", "cat"], &["le", "chat"], &array![[0.9, 0.1], [0.0, -0.5]])?;
-/// assert_eq!(table, "\
-///         le    chat
-/// the  0.900   0.100
-/// cat  0.000  -0.500
-/// ");
+/// assert_eq!(table, [
+///     "        le    chat\n",
+///     "the  0.900   0.100\n",
+///     "cat  0.000  -0.500\n",
+/// ].concat());
 /// # Ok::<(), limpid::Error>(())
 /// ```
 pub fn table<T: Scalar, R: AsRef<str>, C: AsRef<str>>(

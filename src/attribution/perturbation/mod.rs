@@ -5,7 +5,7 @@
 //! | games, and coalitions of their players | [`Game`], [`Coalitions`], [`IncrementalGame`], [`Cached`] |
 //! | a model as a game of its features | [`Masked`], [`Removal`], [`ByRemoval`] |
 //! | Shapley values from all coalitions | [`ExactShapley`] |
-//! | from permutations | [`Shapley`] |
+//! | from permutations, or single contributions | [`Shapley`], [`NeymanShapley`] |
 //! | from a regression, or its closed form | [`KernelShap`], [`UnbiasedKernelShap`] |
 //! | for players in unions, or along a tree | [`Owen`], [`Partition`] |
 //! | Banzhaf values | [`Banzhaf`] |
@@ -23,6 +23,7 @@ mod kernel;
 mod kernel_shap;
 mod linear;
 mod masked;
+mod neyman;
 mod orthogonal;
 mod owen;
 mod partition;
@@ -43,6 +44,7 @@ pub use interactions::{InteractionIndex, InteractionValues, Interactions};
 pub use kernel_shap::KernelShap;
 pub use linear::{ConditionalLinear, additive_shap, linear_shap};
 pub use masked::Masked;
+pub use neyman::NeymanShapley;
 pub use owen::Owen;
 pub use partition::{Partition, PlayerTree};
 pub use removal::{Absent, Link, Removal};

@@ -23,6 +23,7 @@ use ndarray::{Array1, Array3};
 
 use super::exact_shapley::every_coalition;
 use super::game::Game;
+use super::kernel::binomial;
 use super::play::{Play, check_players};
 use crate::Scalar;
 use crate::attribution::Explained;
@@ -166,11 +167,6 @@ impl InteractionIndex {
             _ => 0.0,
         }
     }
-}
-
-/// `C(n, k)`.
-fn binomial(n: usize, k: usize) -> f64 {
-    (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
 }
 
 #[cfg(test)]

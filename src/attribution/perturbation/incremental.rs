@@ -85,7 +85,9 @@ pub trait IncrementalGame<T: Scalar> {
 #[derive(Debug, Clone)]
 pub struct OneFlip<G> {
     game: G,
-    now: Option<Vec<u64>>,
+    /// The current coalition, where there is one.
+    now: Vec<u64>,
+    known: bool,
     flips: u64,
     resets: u64,
 }
@@ -93,7 +95,7 @@ pub struct OneFlip<G> {
 impl<G> OneFlip<G> {
     /// Starts without a current coalition.
     pub fn new(game: G) -> Self {
-        Self { game, now: None, flips: 0, resets: 0 }
+        Self { game, now: Vec::new(), known: false, flips: 0, resets: 0 }
     }
 
     /// Players that came or went so far.
@@ -128,20 +130,18 @@ impl<T: Scalar, G: IncrementalGame<T>> Game<T> for OneFlip<G> {
     fn values(&mut self, coalitions: &Coalitions, out: &mut ArrayRef2<T>) -> Result<(), G::Error> {
         for (coalition, mut out) in coalitions.iter().zip(out.rows_mut()) {
             // a call that fails leaves no current coalition behind
-            let now = self.now.take().filter(|now| self.by_flips::<T>(now, coalition));
-            match now {
-                None => {
-                    self.game.reset(coalition, out)?;
-                    self.resets += 1;
+            if core::mem::take(&mut self.known) && self.by_flips::<T>(coalition) {
+                for player in different(&self.now, coalition) {
+                    self.game.flip(player, out.view_mut())?;
+                    self.flips += 1;
                 }
-                Some(now) => {
-                    for player in different(&now, coalition) {
-                        self.game.flip(player, out.view_mut())?;
-                        self.flips += 1;
-                    }
-                }
+            } else {
+                self.game.reset(coalition, out)?;
+                self.resets += 1;
             }
-            self.now = Some(coalition.words().to_vec());
+            self.now.clear();
+            self.now.extend_from_slice(coalition.words());
+            self.known = true;
         }
         Ok(())
     }
@@ -149,14 +149,14 @@ impl<T: Scalar, G: IncrementalGame<T>> Game<T> for OneFlip<G> {
 
 impl<G> OneFlip<G> {
     /// Whether flips lead to the coalition, and no reset is cheaper.
-    fn by_flips<T: Scalar>(&self, now: &[u64], coalition: Coalition<'_>) -> bool
+    fn by_flips<T: Scalar>(&self, coalition: Coalition<'_>) -> bool
     where
         G: IncrementalGame<T>,
     {
-        let cost = different(now, coalition)
+        let cost = different(&self.now, coalition)
             .map(|player| self.game.flip_cost(player))
             .fold(0_u64, |sum, cost| sum.saturating_add(cost));
-        now != coalition.words() && cost <= self.game.reset_cost()
+        self.now != coalition.words() && cost <= self.game.reset_cost()
     }
 }
 

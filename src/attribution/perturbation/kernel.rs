@@ -30,6 +30,11 @@ pub(crate) fn both_present(n: usize) -> f64 {
     pairs / (n as f64 * (n - 1) as f64 * total)
 }
 
+/// `C(n, k)`, rounded.
+pub(crate) fn binomial(n: usize, k: usize) -> f64 {
+    (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
+}
+
 /// Draws an index with the given weights, which need not be normalised.
 pub(crate) fn draw(stream: &mut impl Rng, weights: &[f64]) -> usize {
     let mut left = uniform::<f64>(stream) * weights.iter().sum::<f64>();
@@ -76,7 +81,7 @@ mod tests {
             let mut words = [0];
             random_subset(&mut stream, 5, 2, &mut words);
             assert_eq!(words[0].count_ones(), 2);
-            counts[words[0] as usize] += 1;
+            counts[usize::try_from(words[0]).unwrap()] += 1;
         }
         assert!(counts.iter().filter(|&&count| count > 0).all(|&count| (count - 1000_i32).abs() < 150));
         let shares = size_shares(4);

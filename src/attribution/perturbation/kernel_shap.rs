@@ -21,7 +21,7 @@ use ndarray::Array2;
 
 use super::coalitions::{Coalitions, toggle};
 use super::game::Game;
-use super::kernel::{draw, random_subset, size_shares};
+use super::kernel::{binomial, draw, random_subset, size_shares};
 use super::play::{Ends, Play, ROUND, matrix};
 use super::summary::{GameAttribution, Summary};
 use crate::attribution::{Explained, Status};
@@ -182,11 +182,6 @@ impl Plan {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and a float saturates")]
 fn pairs_within(coalitions: f64) -> usize {
     (coalitions / 2.0).max(0.0) as usize
-}
-
-/// `C(n, k)`, rounded.
-fn binomial(n: usize, k: usize) -> f64 {
-    (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
 }
 
 /// The fit of all values of a game; vectors are one after the other, `(values, players)`.

@@ -97,29 +97,33 @@ struct Pairs<'a> {
     /// First coalitions of the units of this round.
     drawn: Coalitions,
     v: usize,
+    /// What members and absent players are given, and the mean over all players; `(values)` each.
+    member: Vec<f64>,
+    absent: Vec<f64>,
     mean: Vec<f64>,
 }
 
 impl<'a> Pairs<'a> {
     fn new(method: &UnbiasedKernelShap, ends: &'a Ends, (n, v): (usize, usize)) -> Self {
         let (shares, inverse) = (size_shares(n), 1.0 / (0.5 - both_present(n)));
-        let (words, drawn, mean) = (vec![0; n.div_ceil(64)], Coalitions::new(n), vec![0.0; v]);
+        let (words, drawn) = (vec![0; n.div_ceil(64)], Coalitions::new(n));
+        let [member, absent, mean] = [(); 3].map(|()| vec![0.0; v]);
         let (paired, seed) = (method.paired, method.sampling.seed);
-        Self { paired, seed, ends, shares, inverse, words, drawn, v, mean }
+        Self { paired, seed, ends, shares, inverse, words, drawn, v, member, absent, mean }
     }
 
-    /// Number of members, times what they are given, plus the same for the complement: the sums of `b`.
-    fn add(&mut self, slot: usize, member: &[f64], absent: &[f64], estimate: &mut [f64]) {
+    /// Writes the estimate from what members and absent players of a coalition are given.
+    fn spread(&mut self, slot: usize, estimate: &mut [f64]) {
         let coalition = self.drawn.row(slot);
         let (n, size) = (coalition.n_players() as f64, coalition.size() as f64);
-        for (value, mean) in self.mean.iter_mut().enumerate() {
-            *mean = (size * member[value] + (n - size) * absent[value]) / n;
+        for ((mean, member), absent) in self.mean.iter_mut().zip(&self.member).zip(&self.absent) {
+            *mean = (size * member + (n - size) * absent) / n;
         }
         for (player, row) in estimate.chunks_mut(self.v).enumerate() {
-            let given = if coalition.contains(player) { member } else { absent };
-            for (value, slot) in row.iter_mut().enumerate() {
-                let gain = self.ends.full[value] - self.ends.base[value];
-                *slot = (given[value] - self.mean[value]) * self.inverse + gain / n;
+            let given = if coalition.contains(player) { &self.member } else { &self.absent };
+            let parts = given.iter().zip(&self.mean).zip(self.ends.gain());
+            for (slot, ((given, mean), gain)) in row.iter_mut().zip(parts) {
+                *slot = (given - mean) * self.inverse + gain / n;
             }
         }
     }
@@ -146,10 +150,12 @@ impl<T: Scalar> Unit<T> for Pairs<'_> {
 
     fn estimate(&mut self, slot: usize, worth: ArrayView2<'_, T>, estimate: &mut [f64]) {
         let half = if self.paired { 0.5 } else { 1.0 };
-        let given = |row: usize, value: usize| half * (worth[[row, value]].as_f64() - self.ends.base[value]);
-        let member: Vec<f64> = (0..self.v).map(|value| given(0, value)).collect();
-        let absent: Vec<f64> = (0..self.v).map(|value| if self.paired { given(1, value) } else { 0.0 }).collect();
-        self.add(slot, &member, &absent, estimate);
+        for (value, base) in self.ends.base.iter().enumerate() {
+            let given = |row: usize| half * (worth[[row, value]].as_f64() - base);
+            self.member[value] = given(0);
+            self.absent[value] = if self.paired { given(1) } else { 0.0 };
+        }
+        self.spread(slot, estimate);
     }
 }
 

@@ -9,7 +9,7 @@ mod throughput_support;
 
 use std::process::ExitCode;
 
-use throughput_support::{gemm, options::Options, sae, superposition};
+use throughput_support::{attribution, gemm, options::Options, sae, superposition};
 
 const HELP: &str = "\
 throughput WORKLOAD [OPTIONS]: runs one workload and prints one JSON line
@@ -23,13 +23,16 @@ sae-train       training steps of a sparse autoencoder on data with a known dict
   --architecture top_k|relu|jump_relu|batch_top_k --d 512 --m 4096 --batch 4096 --k 32 --steps 20
 sae-encode      active features of a batch
   --architecture .. --d 512 --m 4096 --batch 4096 --k 32 --iterations 10
+attribution     explains rows of a perceptron with rectifiers given by closures (a tape for deep_lift)
+  --method saliency|integrated_gradients|deep_lift|feature_ablation|shapley_sampling|kernel_shap
+  --rows 256 --d 64 --width 256 --depth 2 --steps 50 --iterations 5
 
   --threads N   threads of the pool (default: all cores)
   --quick       small sizes, to see that it works
   --help        this text
 
 The line: workload, sizes, threads, seconds, per_second (operations of gemm, training steps of all instances, samples of
-autoencoders), flops, peak_rss_bytes, checks.";
+autoencoders, rows explained), flops, peak_rss_bytes, checks.";
 
 fn main() -> ExitCode {
     match run() {
@@ -54,6 +57,7 @@ fn run() -> Result<String, String> {
         Some(workload) => workload,
     };
     let body = || match workload {
+        "attribution" => attribution::run(&options),
         "gemm" => gemm::run(&options),
         "superposition" => superposition::run(&options),
         "sae-train" => sae::train(&options),

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use super::base64;
+use limpid::formats::base64;
 
 /// A number of a column.
 pub trait Number: Copy {

@@ -1,7 +1,6 @@
 //! Parts of the feature browser: reading, one pass over the activations, packing, and the page itself.
 #![expect(unreachable_pub, reason = "an example has no crate to reach from")]
 
-pub mod base64;
 pub mod check;
 pub mod columns;
 pub mod context;

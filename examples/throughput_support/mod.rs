@@ -1,7 +1,9 @@
 //! Workloads of the throughput example, one file each, and what they share.
 #![expect(unreachable_pub, reason = "an example has no crate to reach from")]
 
+pub mod attribution;
 pub mod gemm;
+pub mod mlp;
 pub mod options;
 pub mod peak;
 pub mod sae;

@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 pub struct Options {
     pub workload: Option<String>,
     pub architecture: Option<String>,
+    pub method: Option<String>,
     pub threads: Option<usize>,
     pub quick: bool,
     pub help: bool,
@@ -25,6 +26,7 @@ impl Options {
                 Long("architecture") => {
                     options.architecture = Some(parser.value().and_then(|v| v.parse()).map_err(text)?);
                 }
+                Long("method") => options.method = Some(parser.value().and_then(|v| v.parse()).map_err(text)?),
                 Long("help") | Short('h') => options.help = true,
                 Long("quick") => options.quick = true,
                 Long("threads") => options.threads = Some(parser.value().and_then(|v| v.parse()).map_err(text)?),

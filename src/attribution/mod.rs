@@ -3,7 +3,9 @@
 //! | family | methods |
 //! |---|---|
 //! | [`circuits`] | attention, residual streams, patching |
+//! | [`perturbation`] | taking parts of the input away: Shapley values and their kin |
 //! | [`faithfulness`] | how good an attribution is |
+//! | [`layer`] | inner units in place of inputs |
 //!
 //! A model enters as a small trait or a closure; what is explained is a target; every method is a settings struct.
 
@@ -15,12 +17,15 @@ pub mod explainer;
 pub mod failure;
 pub mod faithfulness;
 pub mod gradient;
+pub mod layer;
 pub mod model;
 pub mod network;
 pub mod numeric;
+pub mod perturbation;
 pub(crate) mod probe;
 pub mod render;
 pub mod result;
+pub mod rules;
 pub mod target;
 
 pub use baseline::Baseline;

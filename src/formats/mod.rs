@@ -1,7 +1,7 @@
 //! Saved sparse autoencoders: every published format in, SAELens 6 out.
 //!
 //! [`load`] takes the [`Files`] of one model and gives a [`LoadedSae`]; [`detect`] tells the [`Format`]; a [`Hint`] answers
-//! what files leave open. [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and
+//! what files leave open. [`attribution`] holds results of attribution as JSON. [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and
 //! [`torch`] can be read on their own. All of this takes bytes and gives values; `disk` reads and writes folders, and
 //! `activations` reads the files that autoencoders are trained on.
 //!
@@ -26,6 +26,8 @@
 
 #[cfg(feature = "std")]
 pub mod activations;
+pub mod attribution;
+pub mod base64;
 mod bytes;
 mod circuit_tracer;
 mod crc32;

@@ -159,7 +159,7 @@ impl<T: Scalar> NodeScores<T, Ix3> {
 }
 
 /// Number of groups, each of which must have a unit.
-fn count_groups(group: &[usize], units: usize) -> Result<usize> {
+pub(super) fn count_groups(group: &[usize], units: usize) -> Result<usize> {
     check_shape("group", &Array1::from(group.to_vec()) as &ArrayRef1<usize>, &[units])?;
     let numbers: Vec<f64> = group.iter().map(|&group| group as f64).collect();
     check_each("group", &numbers, "a number below that of the units", |group| group < units as f64)?;

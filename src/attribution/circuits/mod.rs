@@ -1,6 +1,6 @@
 //! How a transformer moves information: attention, residual streams, patching.
 //!
-//! Everything here works on tensors that the caller took out of a model; two more letters: `l` layers, `h` heads.
+//! Most of it works on tensors that the caller took out of a model, patching on the model itself; two more letters: `l` layers, `h` heads.
 //!
 //! | question | methods |
 //! |---|---|
@@ -10,11 +10,13 @@
 //! | through which blocks did it come? | [`information_flow_routes`] |
 //! | which components wrote a logit? | [`direct_logit()`], [`direct_logit_neurons`], [`project_heads`] |
 //! | what would the model say after each layer? | [`logit_lens()`] |
-//! | which activations make the difference between two inputs? | [`attribution_patching()`] |
+//! | which activations make the difference between two inputs? | [`ActivationPatching`]; estimated, [`AttributionPatching`] or [`attribution_patching()`] |
+//! | which paths do? | [`PathPatching`] |
 //! | which edges do? | [`EdgeAttribution`] at the points of [`EdgeGradients`], then [`Pruning`] |
 //!
 //! The norm before a sum is read is a [`ResidualNorm`], the way from the residual stream to logits a [`Readout`].
 
+pub mod activation_patching;
 pub mod alti;
 pub mod attention;
 pub mod attribution_patching;
@@ -24,14 +26,17 @@ pub mod edge_attribution;
 pub mod flow;
 pub mod heads;
 pub mod information_flow;
+pub mod layer_attribution_patching;
 pub mod logit_lens;
 mod max_flow;
 pub mod norm;
+pub mod path_patching;
 pub mod pruning;
 pub mod readout;
 pub mod rollout;
 pub mod value_zeroing;
 
+pub use activation_patching::{ActivationPatching, PatchEffects};
 pub use alti::{AttentionBlock, alti};
 pub use attention::{Fusion, Mixing, RawAttention};
 pub use attribution_patching::{NodeScores, PatchDirection, attribution_patching};
@@ -44,8 +49,10 @@ pub use information_flow::{
     AttentionEdges, Carrier, LayerEdges, MlpEdges, RouteEdge, Routes, attention_edges, information_flow_routes,
     mlp_edges,
 };
+pub use layer_attribution_patching::{AttributionPatching, LayerScores};
 pub use logit_lens::{LogitLens, logit_lens};
 pub use norm::ResidualNorm;
+pub use path_patching::PathPatching;
 pub use pruning::{Circuit, Keep, Pruning, Search};
 pub use readout::Readout;
 pub use rollout::{attention_rollout, rollout};

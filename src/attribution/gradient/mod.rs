@@ -1,5 +1,17 @@
 //! Attribution by gradients with respect to the input.
 
+mod guided;
+mod averaged;
+mod estimate;
+mod input_x_gradient;
+mod integrated_gradients;
 mod saliency;
+mod smooth_grad;
+mod walk;
 
+pub use guided::{Deconvolution, GuidedBackprop, ReluRule, ReluRuled};
+pub use averaged::Averaged;
+pub use input_x_gradient::InputXGradient;
+pub use integrated_gradients::IntegratedGradients;
 pub use saliency::Saliency;
+pub use smooth_grad::{Deviation, NoiseKind, SmoothGrad};

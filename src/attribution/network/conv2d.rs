@@ -113,7 +113,7 @@ impl<T: Scalar> Conv2d<T> {
         Ok(Self { weight, bias, window })
     }
 
-    /// The weight, `(o, i kh kw)`.
+    /// The same convolution with changed weights and bias.
     pub(crate) fn mapped(&self, weight: impl Fn(T) -> T, bias: impl Fn(T) -> T) -> Self {
         Self { weight: self.weight.mapv(weight), bias: self.bias.as_ref().map(|b| b.mapv(bias)), window: self.window }
     }

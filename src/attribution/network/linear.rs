@@ -30,6 +30,14 @@ impl<T: Scalar> Linear<T> {
         Ok(Self { weight, bias })
     }
 
+    /// A map without bias.
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn from_weight(weight: Array2<T>) -> Result<Self> {
+        Self::new(weight, None)
+    }
+
     /// The weight, `(o, i)`.
     #[must_use]
     pub fn weight(&self) -> &Array2<T> {

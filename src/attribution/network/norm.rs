@@ -101,17 +101,4 @@ impl<T: Scalar> Norm<T> {
         }
         gradient
     }
-
-    /// The map with mean and scale frozen at those of `x`, backwards: what AttnLRP and linearised decompositions use.
-    pub(crate) fn frozen_vjp(&self, x: &ArrayRef2<T>, by_output: &ArrayRef2<T>) -> Array2<T> {
-        let width = self.gamma.len();
-        let count = x.ncols() / width;
-        let mut gradient = by_output.to_owned();
-        let mut out = parts_mut(&mut gradient, count, width);
-        for (x, mut g) in parts(x, count, width).rows().into_iter().zip(out.rows_mut()) {
-            let (_, scale) = self.statistics(x);
-            g.zip_mut_with(&self.gamma, |g, &gamma| *g *= gamma * scale);
-        }
-        gradient
-    }
 }

@@ -173,6 +173,15 @@ impl<T: Scalar> Op<T> {
         })
     }
 
+    /// The same linear layer or convolution with changed weights and biases; other operations as they are.
+    pub(crate) fn mapped(&self, weight: impl Fn(T) -> T, bias: impl Fn(T) -> T) -> Self {
+        match self {
+            Self::Linear(op) => Self::Linear(op.mapped(weight, bias)),
+            Self::Conv2d(op) => Self::Conv2d(op.mapped(weight, bias)),
+            other => other.clone(),
+        }
+    }
+
     /// Whether the operation is linear in all of its inputs together, up to a constant.
     #[must_use]
     pub fn linear(&self) -> bool {

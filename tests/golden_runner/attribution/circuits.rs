@@ -19,7 +19,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
         "attention_flow" => flow::<T>(given),
         "direct_logit_attribution" => direct::<T>(given),
         "logit_lens" => lens::<T>(given),
-        "attribution_patching" => patching::<T>(given),
+        "attribution_patching" if !given.has("network") => patching::<T>(given),
         _ => return None,
     })
 }
@@ -105,15 +105,17 @@ fn lens<T: Scalar>(given: &Given<'_>) -> Answer {
     })
 }
 
-fn patching<T: Scalar>(given: &Given<'_>) -> Answer {
-    if given.has("network") {
-        return Err("attribution_patching takes tensors, not a network".to_owned());
-    }
-    let direction = match given.text("direction")? {
+/// Which run is patched.
+pub fn direction(given: &Given<'_>) -> Result<PatchDirection, String> {
+    Ok(match given.text("direction")? {
         "noising" => PatchDirection::Noising,
         "denoising" => PatchDirection::Denoising,
         other => return Err(format!("unknown direction {other}")),
-    };
+    })
+}
+
+fn patching<T: Scalar>(given: &Given<'_>) -> Answer {
+    let direction = direction(given)?;
     let (clean, corrupted) = (given.tensor::<T>("clean_activation")?, given.tensor("corrupted_activation")?);
     let scores = ok(attribution_patching(&clean, &corrupted, &given.tensor("gradient")?, direction))?;
     Ok(vec![("score", Outcome::tensor(&scores.score)), ("unit_score", Outcome::tensor(&scores.units()))])

@@ -3,7 +3,10 @@
 mod circuits;
 mod faithfulness;
 mod gradient;
+mod layer;
 mod network;
+mod rules;
+mod shapley;
 mod targets;
 
 use limpid::Scalar;
@@ -13,7 +16,15 @@ use super::case::Given;
 
 /// Runs one primitive of the area.
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
-    let families = [circuits::run::<T>, faithfulness::run::<T>, gradient::run::<T>, targets::run::<T>];
+    let families = [
+        circuits::run::<T>,
+        faithfulness::run::<T>,
+        gradient::run::<T>,
+        layer::run::<T>,
+        rules::run::<T>,
+        shapley::run::<T>,
+        targets::run::<T>,
+    ];
     families
         .iter()
         .find_map(|family| family(name, given))

@@ -1,0 +1,94 @@
+//! Attribution on a multilayer perceptron given by closures, beside the bare passes that the method cannot do without.
+
+use std::time::Instant;
+
+use limpid::attribution::gradient::{IntegratedGradients, Saliency};
+use limpid::attribution::rules::DeepLift;
+use limpid::attribution::target::Logit;
+use limpid::attribution::{Attribution, Batch, Differentiable, Explainer, Forward};
+use ndarray::{Array2, Axis, Slice};
+use serde_json::json;
+
+use super::Measured;
+use super::mlp::{Mlp, OUTPUTS, pattern};
+use super::options::Options;
+
+pub fn run(options: &Options) -> Result<String, String> {
+    let [rows, d, width, depth, steps, iterations] = options.sizes([
+        ("rows", 256, 4),
+        ("d", 64, 8),
+        ("width", 256, 16),
+        ("depth", 2, 2),
+        ("steps", 50, 5),
+        ("iterations", 5, 1),
+    ])?;
+    let (mlp, x) = (Mlp::new(d, width, depth), pattern(rows, d, 1.0, 99));
+    let method = options.method.as_deref().unwrap_or("integrated_gradients");
+    let explain = || explain(method, &mlp, &x, steps);
+    let found = explain()?;
+    let start = Instant::now();
+    for _ in 0..iterations {
+        explain()?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let bare = bare_seconds(&mlp, &x, &found, iterations)?;
+    let per_second = (rows * iterations) as f64 / seconds;
+    let evaluations = found.evaluations.total() as f64 / rows as f64;
+    let sizes = json!({"method": method, "rows": rows, "d": d, "width": width, "depth": depth, "steps": steps});
+    let passes = (2 * found.evaluations.forward + 4 * found.evaluations.gradient) as f64 / rows as f64;
+    Ok(Measured {
+        workload: "attribution",
+        sizes,
+        seconds,
+        per_second,
+        flops: per_second * passes * mlp.weights() as f64,
+        checks: json!({
+            "sum_of_magnitudes": found.values.iter().map(|x| f64::from(x.abs())).sum::<f64>(),
+            "largest_delta": found.delta.map(|delta| delta.iter().fold(0.0_f32, |worst, d| worst.max(d.abs()))),
+            "evaluations_per_row": evaluations,
+            "over_bare_passes": seconds / bare - 1.0,
+        }),
+    }
+    .line())
+}
+
+fn explain(method: &str, mlp: &Mlp, x: &Array2<f32>, steps: usize) -> Result<Attribution<f32>, String> {
+    let (mut model, target) = (mlp.model(), Logit::of(0));
+    let found = match method {
+        "saliency" => Saliency::default().attribute(&mut model, x, &target),
+        "integrated_gradients" => {
+            IntegratedGradients { steps, ..IntegratedGradients::default() }.attribute(&mut model, x, &target)
+        }
+        "deep_lift" => DeepLift::default().attribute(&mut mlp.network()?, x, &target),
+        other => return Err(format!("unknown method {other}; --help lists them")),
+    };
+    found.map_err(|failure| failure.to_string())
+}
+
+/// Seconds of as many model rows as the method used, with nothing around them.
+fn bare_seconds(mlp: &Mlp, x: &Array2<f32>, found: &Attribution<f32>, iterations: usize) -> Result<f64, String> {
+    let (mut model, n) = (mlp.model(), x.nrows());
+    let chunk = Batch::Auto.rows(x.ncols()).map_err(|e| e.to_string())?;
+    let input = Array2::from_shape_fn((chunk, x.ncols()), |(row, i)| x[[row % n, i]]);
+    let (mut z, mut gradient) = (Array2::zeros((chunk, OUTPUTS)), Array2::zeros(input.raw_dim()));
+    let evaluations = found.evaluations;
+    let start = Instant::now();
+    for _ in 0..iterations {
+        for rows in chunks(evaluations.forward, chunk) {
+            let (x, mut z) = (input.slice_axis(Axis(0), rows), z.slice_axis_mut(Axis(0), rows));
+            model.forward(&x, &mut z).map_err(|e| e.to_string())?;
+        }
+        for rows in chunks(evaluations.gradient, chunk) {
+            let (x, mut z) = (input.slice_axis(Axis(0), rows), z.slice_axis_mut(Axis(0), rows));
+            let mut gradient = gradient.slice_axis_mut(Axis(0), rows);
+            model.vjp(&x, &mut |_, ct| ct.column_mut(0).fill(1.0), &mut z, &mut gradient).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Whole chunks, and what is left.
+fn chunks(rows: u64, chunk: usize) -> impl Iterator<Item = Slice> {
+    let rows = usize::try_from(rows).unwrap_or(0);
+    (0..rows).step_by(chunk).map(move |start| Slice::from(0..chunk.min(rows - start)))
+}

@@ -1,0 +1,123 @@
+//! A multilayer perceptron with rectifiers, as a caller would write it: two closures over plain matrices.
+
+use limpid::attribution::network::{Linear, Op};
+use limpid::attribution::{Cotangent, Differentiable, Function, Network};
+use limpid::math::gemm::Workspace;
+use limpid::math::pointwise::Activation;
+use ndarray::{Array2, ArrayRef2, Zip};
+
+/// Classes of the last layer.
+pub const OUTPUTS: usize = 10;
+
+/// Numbers that a script in any language can make as well: `scale sin(12.9898 (i + 1) + seed)`.
+pub fn pattern(rows: usize, columns: usize, scale: f64, seed: usize) -> Array2<f32> {
+    let value = |index: usize| (scale * (12.9898 * (index + 1) as f64 + seed as f64).sin()) as f32;
+    Array2::from_shape_fn((rows, columns), |(i, j)| value(i * columns + j))
+}
+
+/// The weights, `(inputs, outputs)` each.
+pub struct Mlp {
+    layers: Vec<Array2<f32>>,
+}
+
+impl Mlp {
+    pub fn new(d: usize, width: usize, depth: usize) -> Self {
+        let sizes: Vec<usize> = [d].into_iter().chain(std::iter::repeat_n(width, depth)).chain([OUTPUTS]).collect();
+        let layer = |(index, pair): (usize, &[usize])| pattern(pair[0], pair[1], 2.0 / (pair[0] as f64).sqrt(), index);
+        Self { layers: sizes.windows(2).enumerate().map(layer).collect() }
+    }
+
+    pub fn weights(&self) -> usize {
+        self.layers.iter().map(Array2::len).sum()
+    }
+
+    fn sizes(&self) -> (usize, usize) {
+        (self.layers[0].nrows(), OUTPUTS)
+    }
+
+    /// The same as a tape, for rule methods.
+    pub fn network(&self) -> Result<Network<f32>, String> {
+        let mut network = Network::new(self.sizes().0);
+        for (index, layer) in self.layers.iter().enumerate() {
+            if index > 0 {
+                network = network.activation(Activation::Relu).map_err(|e| e.to_string())?;
+            }
+            let linear = Linear::new(layer.t().to_owned(), None).map_err(|e| e.to_string())?;
+            network = network.then(Op::Linear(linear)).map_err(|e| e.to_string())?;
+        }
+        Ok(network)
+    }
+
+    /// The two closures as a model.
+    pub fn model(&self) -> impl Differentiable<f32, Error = limpid::Error> {
+        let (mut forward, mut backward) = (Passes::default(), Passes::default());
+        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| {
+            forward.forward(&self.layers, x, z)
+        })
+        .with_vjp(
+            move |x: &ArrayRef2<f32>, ct: Cotangent<'_, f32>, z: &mut ArrayRef2<f32>, g: &mut ArrayRef2<f32>| {
+                backward.forward(&self.layers, x, z)?;
+                backward.backward(&self.layers, ct, z, g)
+            },
+        )
+    }
+}
+
+/// Buffers of a pass, used again by the next.
+#[derive(Default)]
+struct Passes {
+    hidden: Vec<Array2<f32>>,
+    gradients: Vec<Array2<f32>>,
+    by_output: Array2<f32>,
+    workspace: Workspace<f32>,
+}
+
+/// The buffers, with the shapes of this batch.
+fn shaped(buffers: &mut Vec<Array2<f32>>, layers: &[Array2<f32>], rows: usize) {
+    if buffers.first().is_none_or(|buffer| buffer.nrows() != rows) {
+        *buffers = layers[1..].iter().map(|layer| Array2::zeros((rows, layer.nrows()))).collect();
+    }
+}
+
+impl Passes {
+    fn forward(&mut self, layers: &[Array2<f32>], x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>) -> limpid::Result<()> {
+        shaped(&mut self.hidden, layers, x.nrows());
+        for (index, layer) in layers.iter().enumerate() {
+            let (done, rest) = self.hidden.split_at_mut(index);
+            let input = done.last().map_or(x, |hidden| hidden);
+            match rest.first_mut() {
+                Some(hidden) => {
+                    self.workspace.product_into(input, layer, hidden)?;
+                    hidden.mapv_inplace(|h| h.max(0.0));
+                }
+                None => self.workspace.product_into(input, layer, z)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(
+        &mut self,
+        layers: &[Array2<f32>],
+        cotangent: Cotangent<'_, f32>,
+        z: &ArrayRef2<f32>,
+        gradient: &mut ArrayRef2<f32>,
+    ) -> limpid::Result<()> {
+        shaped(&mut self.gradients, layers, z.nrows());
+        if self.by_output.dim() != z.dim() {
+            self.by_output = Array2::zeros(z.raw_dim());
+        }
+        cotangent(z, &mut self.by_output);
+        for (index, layer) in layers.iter().enumerate().rev() {
+            let (before, after) = self.gradients.split_at_mut(index);
+            let by_output = after.first().unwrap_or(&self.by_output);
+            let Some(by_input) = before.last_mut() else {
+                self.workspace.product_into(by_output, &layer.t(), gradient)?;
+                continue;
+            };
+            self.workspace.product_into(by_output, &layer.t(), by_input)?;
+            Zip::from(by_input).and(&self.hidden[index - 1]).for_each(|g, &h| *g = if h > 0.0 { *g } else { 0.0 });
+        }
+        Ok(())
+    }
+}

@@ -4,7 +4,7 @@
 //! out^h = z^h W_O^h        Σ_h out^h + b_O = output of the attention block
 //! ```
 //!
-//! With `z` = the mixed values of the heads these are components for [`direct_logit`](super::direct_logit); with `z` = the
+//! With `z` = the mixed values of the heads these are components for [`direct_logit`](super::direct_logit()); with `z` = the
 //! value vectors before mixing they are the `values` of an [`AttentionBlock`](super::AttentionBlock).
 //!
 //! Source: Elhage et al., "A Mathematical Framework for Transformer Circuits" (2021).

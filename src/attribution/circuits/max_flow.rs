@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Dinic's algorithm: in every phase the shortest paths that are left are filled until none is open. Layers spare the
-//! first search, since every path of the first phase goes straight down; the bound spares the last one, since most flows
-//! reach it. Only what carried flow is undone between pairs.
+//! first search, since every path of the first phase goes straight down; wide edges are tried first, so that few paths do;
+//! the bound spares the last search, since most flows reach it. Only what carried flow is undone between pairs.
 //!
 //! It ends for any floats: filling a path sets one of its edges to exactly 0, so a phase fills at most as many paths as
 //! there are edges; then no path of this length is left, so there are at most as many phases as nodes.
@@ -20,8 +20,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// A node that no path can use any more.
+use crate::math::select::order;
+
+/// A node that no path can use any more, or that was not reached yet.
 const CLOSED: usize = usize::MAX;
+
+/// A node from which nothing goes to the sink, even before there is any flow.
+const DEAD: usize = usize::MAX - 1;
 
 /// Share of the largest capacity below which a capacity counts as nothing: dust that rounding leaves behind.
 const DUST: f64 = 8.0 * f64::EPSILON;
@@ -38,6 +43,9 @@ pub(super) struct Network {
     capacity: Vec<f64>,
     /// `W` of node `u` for sink `j` at `u t + j`.
     towards: Vec<f64>,
+    /// Positions below that node `u` has an edge to, the widest first: `wide[first[u - t]..first[u - t + 1]]`.
+    wide: Vec<usize>,
+    first: Vec<usize>,
     dust: f64,
 }
 
@@ -58,7 +66,19 @@ impl Network {
             here.iter_mut().zip(below).for_each(|(here, &below)| *here += open.min(below));
         }
         let dust = DUST * capacity.iter().fold(0.0_f64, |largest, &open| largest.max(open));
-        Self { tokens, layers, capacity, towards, dust }
+        let (mut wide, mut first) = (Vec::new(), vec![0]);
+        for open in capacity.chunks(tokens.max(1)) {
+            wide.extend((0..tokens).filter(|&j| open[j] > dust));
+            let start = first.last().copied().unwrap_or(0);
+            wide[start..].sort_by(|&a, &b| order((open[a], a), (open[b], b)));
+            first.push(wide.len());
+        }
+        Self { tokens, layers, capacity, towards, wide, first, dust }
+    }
+
+    /// Positions below that `node` has an edge to, the widest edge first.
+    fn below(&self, node: usize) -> &[usize] {
+        node.checked_sub(self.tokens).map_or(&[], |node| &self.wide[self.first[node]..self.first[node + 1]])
     }
 
     /// `V` of every node for one source, an output.
@@ -131,10 +151,11 @@ impl<'a> Search<'a> {
     fn flow(&mut self, source: usize, sink: usize, bound: f64) -> f64 {
         let mut total = 0.0;
         if bound > self.network.dust {
+            let enough = bound - bound * REACHED;
             self.straight_down(sink);
             loop {
-                total += self.fill(source, sink);
-                if total >= bound - bound * REACHED || !self.shortest(source, sink) {
+                total += self.fill(source, sink, enough - total);
+                if total >= enough || !self.shortest(source, sink) {
                     break;
                 }
             }
@@ -148,13 +169,13 @@ impl<'a> Search<'a> {
         let network = self.network;
         for (node, level) in self.level.iter_mut().enumerate() {
             let reaches = network.towards[node * network.tokens + sink] > 0.0;
-            *level = if reaches { network.layers - node / network.tokens } else { CLOSED };
+            *level = if reaches { network.layers - node / network.tokens } else { DEAD };
         }
     }
 
     /// Levels by breadth-first search from the source; whether the sink can still be reached.
     fn shortest(&mut self, source: usize, sink: usize) -> bool {
-        self.level.fill(CLOSED);
+        self.level.iter_mut().filter(|level| **level != DEAD).for_each(|level| *level = CLOSED);
         self.way.fill(0);
         self.level[source] = 0;
         let mut queue = vec![source];
@@ -175,16 +196,15 @@ impl<'a> Search<'a> {
     /// The next open way from `node` to a node of this level.
     fn next(&mut self, node: usize, level: usize) -> Option<(Step, usize)> {
         let (tokens, network) = (self.network.tokens, self.network);
-        let position = node % tokens;
-        let below = if node >= tokens { tokens } else { 0 };
-        while self.way[node] < below {
-            let (edge, head) = ((node - tokens) * tokens + self.way[node], node - position - tokens + self.way[node]);
+        let (position, below) = (node % tokens, network.below(node));
+        while let Some(child) = below.get(self.way[node]) {
+            let (edge, head) = ((node - tokens) * tokens + child, node - position - tokens + child);
             if self.level[head] == level && self.left[edge] > network.dust {
                 return Some((Step { tail: node, edge, down: true }, head));
             }
             self.way[node] += 1;
         }
-        while let Some(&sender) = self.senders[node].get(self.way[node] - below) {
+        while let Some(&sender) = self.senders[node].get(self.way[node] - below.len()) {
             let edge = (sender - tokens) * tokens + position;
             if self.level[sender] == level && network.capacity[edge] - self.left[edge] > network.dust {
                 return Some((Step { tail: node, edge, down: false }, sender));
@@ -194,8 +214,8 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Fills paths until every path along ascending levels is closed; returns what was filled in.
-    fn fill(&mut self, source: usize, sink: usize) -> f64 {
+    /// Fills paths until every path along ascending levels is closed or `enough` is on its way; returns how much that is.
+    fn fill(&mut self, source: usize, sink: usize, enough: f64) -> f64 {
         self.way.fill(0);
         self.path.clear();
         let (mut total, mut node) = (0.0, source);
@@ -203,6 +223,9 @@ impl<'a> Search<'a> {
             if node == sink {
                 let (amount, tail) = self.send();
                 total += amount;
+                if total >= enough {
+                    return total;
+                }
                 node = tail;
             } else if let Some((step, head)) = self.next(node, self.level[node] + 1) {
                 self.path.push(step);

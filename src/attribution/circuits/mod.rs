@@ -8,9 +8,9 @@
 //! | which tokens does a position hold, through all layers? | [`attention_rollout`], [`attention_flow`] |
 //! | and by what is done with them? | [`ValueZeroing`], [`AttentionBlock`] (ALTI), then [`rollout()`] |
 //! | through which blocks did it come? | [`information_flow_routes`] |
-//! | which components wrote a logit? | [`direct_logit`], [`direct_logit_neurons`], [`project_heads`] |
-//! | what would the model say after each layer? | [`logit_lens`] |
-//! | which activations make the difference between two inputs? | [`ActivationPatching`]; estimated, [`AttributionPatching`] or [`attribution_patching`] |
+//! | which components wrote a logit? | [`direct_logit()`], [`direct_logit_neurons`], [`project_heads`] |
+//! | what would the model say after each layer? | [`logit_lens()`] |
+//! | which activations make the difference between two inputs? | [`ActivationPatching`]; estimated, [`AttributionPatching`] or [`attribution_patching()`] |
 //! | which paths do? | [`PathPatching`] |
 //! | which edges do? | [`EdgeAttribution`] at the points of [`EdgeGradients`], then [`Pruning`] |
 //!

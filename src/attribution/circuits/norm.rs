@@ -12,6 +12,7 @@
 //! Source: Ba et al., "Layer Normalization" (arXiv 1607.06450); Zhang and Sennrich, "Root Mean Square Layer
 //! Normalization" (arXiv 1910.07467).
 
+use alloc::vec::Vec;
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 
 use crate::attribution::network::NormKind;

@@ -99,7 +99,7 @@ impl ValueZeroing {
     /// use ndarray::array;
     ///
     /// // a layer of one head: h = x + A V, with V = x
-    /// let (x, mixing) = (array![[1.0, 0.0], [0.0, 1.0]], array![[0.5, 0.5], [0.0, 1.0]]);
+    /// let (x, mixing) = (array![[1.0_f64, 0.0], [0.0, 1.0]], array![[0.5, 0.5], [0.0, 1.0]]);
     /// let hidden = &x + product(&mixing, &x)?;
     /// let scores = ValueZeroing::default().layer(&hidden, |token, out| -> limpid::Result<()> {
     ///     let mut values = x.clone();

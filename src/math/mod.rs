@@ -1,5 +1,6 @@
 //! The shared numerical layer: every loop that matters for speed, and no word of interpretability.
 
+pub mod agreement;
 pub(crate) mod aligned;
 pub mod assignment;
 pub(crate) mod block;
@@ -15,6 +16,7 @@ pub mod par;
 pub mod pointwise;
 pub mod quadrature;
 pub mod random;
+pub mod rank;
 pub mod reduce;
 pub mod schedule;
 pub mod select;

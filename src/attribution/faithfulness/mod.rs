@@ -5,17 +5,33 @@
 //! | is it concentrated on few features? | nothing else | [`sparseness`], [`complexity`](fn@complexity), [`effective_complexity`] |
 //! | does it lie where it should? | a mask of where | [`pointing_game`], [`relevance_mass_accuracy`], [`relevance_rank_accuracy`], [`top_k_intersection`], [`mask_auc`], [`attribution_localisation`], [`focus`] |
 //! | do two attributions agree? | another attribution | [`agreement`] |
+//! | does the output follow the ranking as features go? | the model | [`Erasure`] |
+//! | as they come in? | the model | [`monotonicity`](fn@monotonicity) |
+//! | do attributions add up to what features change? | the model | [`FaithfulnessCorrelation`], [`faithfulness_estimate`](fn@faithfulness_estimate), [`MonotonicityCorrelation`], [`completeness_gap`], [`non_sensitivity`] |
 //!
-//! All work row by row on attributions `(b, n)`; images and token grids are flattened first. A number that is not defined
+//! All work row by row on attributions `(b, n)`, or of groups of features `(b, M)`; images and token grids are flattened first. A number that is not defined
 //! for a row is `None`.
 
+mod completeness;
 mod complexity;
+mod correlation;
+mod erasure;
+mod faithfulness_estimate;
 mod localisation;
+mod masking;
+mod monotonicity;
 
+pub use completeness::{NonSensitivity, completeness_gap, non_sensitivity};
 pub use complexity::{complexity, effective_complexity, sparseness};
+pub use correlation::{CorrelationReport, FaithfulnessCorrelation, Subsets};
+pub use erasure::{Decision, Erasure, ErasureReport, Levels};
+pub use faithfulness_estimate::faithfulness_estimate;
 pub use localisation::{
     attribution_localisation, focus, mask_auc, pointing_game, relevance_mass_accuracy, relevance_rank_accuracy,
     top_k_intersection,
 };
+
+pub use masking::{GroupValue, Masking, group_values};
+pub use monotonicity::{MonotonicityCorrelation, MonotonicityReport, Replacement, monotonicity};
 
 pub use crate::math::agreement::{Agreement, By, agreement};

@@ -22,5 +22,6 @@ pub use exact_shapley::ExactShapley;
 pub use game::{Game, GameFunction, Table};
 pub use incremental::{IncrementalGame, OneFlip};
 pub use masked::Masked;
+pub(crate) use removal::Players;
 pub use removal::{Absent, Link, Removal};
 pub use summary::{ByRemoval, GameAttribution, Summary};

@@ -3,6 +3,7 @@
 mod circuits;
 mod faithfulness;
 mod gradient;
+mod judging;
 mod network;
 mod rules;
 mod targets;
@@ -14,7 +15,7 @@ use super::case::Given;
 
 /// Runs one primitive of the area.
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
-    let families = [circuits::run::<T>, faithfulness::run::<T>, gradient::run::<T>, rules::run::<T>, targets::run::<T>];
+    let families = [circuits::run::<T>, gradient::run::<T>, judging::run::<T>, rules::run::<T>, targets::run::<T>];
     families
         .iter()
         .find_map(|family| family(name, given))

@@ -8,6 +8,8 @@
 //! | does the output follow the ranking as features go? | the model | [`Erasure`] |
 //! | as they come in? | the model | [`monotonicity`](fn@monotonicity) |
 //! | do attributions add up to what features change? | the model | [`FaithfulnessCorrelation`], [`faithfulness_estimate`](fn@faithfulness_estimate), [`MonotonicityCorrelation`], [`completeness_gap`], [`non_sensitivity`] |
+//! | does it predict what a change of the input does? | the model | [`Infidelity`] |
+//! | is it steady? | the model and the method | [`Sensitivity`], [`Stability`] |
 //!
 //! All work row by row on attributions `(b, n)`, or of groups of features `(b, M)`; images and token grids are flattened first. A number that is not defined
 //! for a row is `None`.
@@ -17,15 +19,20 @@ mod complexity;
 mod correlation;
 mod erasure;
 mod faithfulness_estimate;
+mod infidelity;
 mod localisation;
 mod masking;
 mod monotonicity;
+mod neighbourhood;
+mod sensitivity;
+mod stability;
 
 pub use completeness::{NonSensitivity, completeness_gap, non_sensitivity};
 pub use complexity::{complexity, effective_complexity, sparseness};
 pub use correlation::{CorrelationReport, FaithfulnessCorrelation, Subsets};
 pub use erasure::{Decision, Erasure, ErasureReport, Levels};
 pub use faithfulness_estimate::faithfulness_estimate;
+pub use infidelity::{AttributionUnit, Infidelity, InfidelityReport, Perturbation};
 pub use localisation::{
     attribution_localisation, focus, mask_auc, pointing_game, relevance_mass_accuracy, relevance_rank_accuracy,
     top_k_intersection,
@@ -33,5 +40,8 @@ pub use localisation::{
 
 pub use masking::{GroupValue, Masking, group_values};
 pub use monotonicity::{MonotonicityCorrelation, MonotonicityReport, Replacement, monotonicity};
+pub use neighbourhood::Neighbourhood;
+pub use sensitivity::{Sensitivity, SensitivityReport};
+pub use stability::{Stability, StabilityReport};
 
 pub use crate::math::agreement::{Agreement, By, agreement};

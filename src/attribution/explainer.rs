@@ -20,4 +20,12 @@ pub trait Explainer<T: Scalar, M: Forward<T> + ?Sized> {
     /// [`Failure::NotFinite`](super::Failure::NotFinite) where the model gives NaN or infinity.
     fn attribute(&self, model: &mut M, x: &ArrayRef2<T>, target: &dyn Target<T>)
     -> Explained<Attribution<T>, M::Error>;
+
+    /// Whether the settings hold something for each row of `x`, such as a baseline of its own.
+    ///
+    /// Where they do not, a wrapper may hand over rows several times in one call, and only some of them; the target knows
+    /// which row is which.
+    fn is_per_row(&self) -> bool {
+        true
+    }
 }

@@ -126,6 +126,16 @@ impl<T: crate::Scalar> Attribution<T> {
         self.base_value = Some(base_value);
         self
     }
+
+    /// The values at the baselines, with the completeness of the values where they promise it.
+    #[must_use]
+    pub(crate) fn against(mut self, base_value: Array1<T>, complete: bool) -> Self {
+        if complete {
+            return self.complete_to(base_value);
+        }
+        self.base_value = Some(base_value);
+        self
+    }
 }
 
 #[cfg(test)]

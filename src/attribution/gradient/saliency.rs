@@ -60,6 +60,10 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for Saliency {
         result.exact_gradients = probe.exact_gradients();
         Ok(result)
     }
+
+    fn is_per_row(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

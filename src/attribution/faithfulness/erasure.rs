@@ -212,6 +212,11 @@ impl<T: Scalar> Erasure<T> {
         Ok(run.summarise(&plan, attribution, masked.copies.evaluations())?)
     }
 
+    /// All levels that are run for `players` players, and those that are averaged.
+    pub(super) fn levels(&self, players: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+        self.plan(players).map(|plan| (plan.levels, plan.asked))
+    }
+
     /// The levels and counts for `players` players.
     fn plan(&self, players: usize) -> Result<Plan> {
         let asked = match &self.levels {

@@ -139,6 +139,17 @@ impl<T: Scalar> Infidelity<T> {
         attribution: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<InfidelityReport, M::Error> {
+        self.judge_from(None, model, (x, attribution), target)
+    }
+
+    /// The same where the values `(b)` of the inputs are known already.
+    pub(super) fn judge_from<M: Forward<T> + ?Sized>(
+        &self,
+        known: Option<&Array1<T>>,
+        model: &mut M,
+        (x, attribution): (&ArrayRef2<T>, &ArrayRef2<T>),
+        target: &dyn Target<T>,
+    ) -> Explained<InfidelityReport, M::Error> {
         let mut copies = Copies::new(model, x, target, self.batch)?;
         check_shape("attribution", attribution, x.shape())?;
         check_finite("attribution", attribution)?;
@@ -147,8 +158,7 @@ impl<T: Scalar> Infidelity<T> {
             AttributionUnit::Slope => None,
             AttributionUnit::Contribution(baseline) => Some(baseline.rows(x)?),
         };
-        let mut full = vec![T::zero(); x.nrows()];
-        copies.run((0..x.nrows()).map(|row| (row, ())), |_, (), _| {}, |row, (), value, _| full[row] = value)?;
+        let full = known.map_or_else(|| copies.unchanged(), |known| Ok(known.clone()))?;
         // a batch of predictions is made before its outcomes come
         let predicted = RefCell::new(VecDeque::new());
         let mut noise = vec![T::zero(); x.ncols()];
@@ -247,8 +257,7 @@ impl<T: Scalar> Draws<'_, T> {
             Kind::Noise(deviation) => fill_normal(&mut stream(), T::of(*deviation), into),
             Kind::Removal(baseline, players, chance) => {
                 let mut stream = stream();
-                let removed: Vec<bool> =
-                    (0..players.count).map(|_| uniform::<f64>(&mut stream) < *chance).collect();
+                let removed: Vec<bool> = (0..players.count).map(|_| uniform::<f64>(&mut stream) < *chance).collect();
                 let features = x.iter().zip(baseline.row(row)).zip(&players.of_feature);
                 for (slot, ((&x, &base), &player)) in into.iter_mut().zip(features) {
                     *slot = if removed[player] { x - base } else { T::zero() };

@@ -140,6 +140,16 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Copies<'a, T, M> {
     }
 }
 
+impl<T: Scalar, M: Forward<T> + ?Sized> Copies<'_, T, M> {
+    /// Values of the target for the inputs themselves, `(b)`.
+    pub(super) fn unchanged(&mut self) -> Explained<Array1<T>, M::Error> {
+        let mut values = Array1::zeros(self.x.nrows());
+        let items = (0..self.x.nrows()).map(|row| (row, ()));
+        self.run(items, |_, (), _| {}, |row, (), value, _| values[row] = value)?;
+        Ok(values)
+    }
+}
+
 /// Inputs with some players at the baseline through the model.
 pub(super) struct Masked<'a, T, M: ?Sized> {
     pub(super) copies: Copies<'a, T, M>,

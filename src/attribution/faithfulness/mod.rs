@@ -5,7 +5,7 @@
 //! | is it concentrated on few features? | nothing else | [`sparseness`], [`complexity`](fn@complexity), [`effective_complexity`] |
 //! | does it lie where it should? | a mask of where | [`pointing_game`], [`relevance_mass_accuracy`], [`relevance_rank_accuracy`], [`top_k_intersection`], [`mask_auc`], [`attribution_localisation`], [`focus`] |
 //! | do two attributions agree? | another attribution | [`agreement`] |
-//! | does the output follow the ranking as features go? | the model | [`Erasure`] |
+//! | does the output follow the ranking as features go? | the model | [`Erasure`], [`NormalisedAopc`], [`ReferenceOrders`] |
 //! | as they come in? | the model | [`monotonicity`](fn@monotonicity) |
 //! | do attributions add up to what features change? | the model | [`FaithfulnessCorrelation`], [`faithfulness_estimate`](fn@faithfulness_estimate), [`MonotonicityCorrelation`], [`completeness_gap`], [`non_sensitivity`] |
 //! | does it predict what a change of the input does? | the model | [`Infidelity`] |
@@ -24,6 +24,8 @@ mod localisation;
 mod masking;
 mod monotonicity;
 mod neighbourhood;
+mod normalised_aopc;
+mod reference_orders;
 mod sensitivity;
 mod stability;
 
@@ -41,6 +43,8 @@ pub use localisation::{
 pub use masking::{GroupValue, Masking, group_values};
 pub use monotonicity::{MonotonicityCorrelation, MonotonicityReport, Replacement, monotonicity};
 pub use neighbourhood::Neighbourhood;
+pub use normalised_aopc::{NormalisedAopc, NormalisedAopcReport};
+pub use reference_orders::{ReferenceOrders, ReferenceReport};
 pub use sensitivity::{Sensitivity, SensitivityReport};
 pub use stability::{Stability, StabilityReport};
 

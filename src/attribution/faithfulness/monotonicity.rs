@@ -159,8 +159,7 @@ impl<T: Scalar> MonotonicityCorrelation<T> {
         check_shape("attribution", attribution, &[x.nrows(), players.count])?;
         check_finite("attribution", attribution)?;
         let samples = self.replacement.check(x.ncols())?;
-        let mut full = vec![T::zero(); x.nrows()];
-        copies.run((0..x.nrows()).map(|row| (row, ())), |_, (), _| {}, |row, (), value, _| full[row] = value)?;
+        let full = copies.unchanged()?;
         let mut changes = vec![0.0; samples];
         let mut squares: Array2<T> = Array2::zeros(attribution.raw_dim());
         let of_row = |row| (0..players.count).flat_map(move |player| (0..samples).map(move |s| (row, (player, s))));

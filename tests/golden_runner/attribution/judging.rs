@@ -2,11 +2,15 @@
 
 use limpid::Scalar;
 use limpid::attribution::faithfulness::{
-    Erasure, ErasureReport, FaithfulnessCorrelation, Masking, Subsets, monotonicity,
+    Erasure, ErasureReport, FaithfulnessCorrelation, Infidelity, Masking, Neighbourhood, Perturbation, Sensitivity,
+    Subsets, monotonicity,
 };
+use limpid::attribution::gradient::{InputXGradient, IntegratedGradients, Saliency};
+use limpid::attribution::{Baseline, Explainer, Network};
 use ndarray::{Array1, Array2};
 
 use super::faithfulness::gini;
+use super::gradient::rule;
 use super::network::{baseline, failed, model, target};
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome, tensor};
@@ -15,6 +19,8 @@ use crate::golden_runner::case::{Given, Outcome, tensor};
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
     match name {
         "faithfulness" => Some(faithfulness::<T>(given)),
+        "infidelity" => Some(infidelity::<T>(given)),
+        "sensitivity_max" => Some(sensitivity_max::<T>(given)),
         _ => None,
     }
 }
@@ -95,4 +101,38 @@ fn monotonic<T: Scalar>(given: &Given<'_>) -> Answer {
     let found = found.map_err(failed)?;
     let flags = found.monotonic.iter().map(|&flag| f64::from(u8::from(flag))).collect::<Array1<f64>>();
     Ok(vec![("curve", Outcome::tensor(&found.curve)), ("monotonic", Outcome::tensor(&flags))])
+}
+
+fn infidelity<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let perturbation = Perturbation::Given(given.array("perturbation")?);
+    let method = Infidelity { perturbation, normalize: given.flag("normalize")?, ..Infidelity::default() };
+    let found = method.judge(&mut model, &input, &given.array("attribution")?, &target(given)?).map_err(failed)?;
+    Ok(vec![("infidelity", Outcome::tensor(&found.infidelity))])
+}
+
+fn sensitivity_max<T: Scalar>(given: &Given<'_>) -> Answer {
+    let (mut model, input) = model::<T>(given)?;
+    let explainer = explainer::<T>(&given.nested("method")?, baseline(given)?)?;
+    let method = Sensitivity { neighbourhood: Neighbourhood::Given(given.array("perturbation")?) };
+    let found = method.judge(&*explainer, &mut model, &input, &target(given)?).map_err(failed)?;
+    Ok(vec![("sensitivity_max", Outcome::tensor(&found.maximum))])
+}
+
+/// A method by its description.
+fn explainer<T: Scalar>(
+    method: &Given<'_>,
+    baseline: Baseline<T>,
+) -> Result<Box<dyn Explainer<T, Network<T>>>, String> {
+    let found: Box<dyn Explainer<T, Network<T>>> = match method.text("name")? {
+        "saliency" => Box::new(Saliency { absolute: method.flag("absolute")? }),
+        "input_x_gradient" => Box::new(InputXGradient),
+        "integrated_gradients" => {
+            let (rule, steps) = (rule(method)?, method.count("steps")?);
+            Box::new(IntegratedGradients { baseline, rule, steps, ..IntegratedGradients::default() })
+        }
+        name => return Err(format!("unknown method {name}")),
+    };
+    method.done()?;
+    Ok(found)
 }

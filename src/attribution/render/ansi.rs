@@ -6,8 +6,9 @@ use alloc::string::String;
 use ndarray::ArrayRef1;
 
 use super::characters::{character_width, visible, width};
-use super::colour::{Rgb, Theme, diverging};
+use super::colour::{Rgb, Theme};
 use super::scale::{LEVELS, Scale, check_count};
+use super::style::colour;
 use crate::error::check_limit;
 use crate::{Error, Result, Scalar};
 
@@ -113,12 +114,18 @@ impl Ansi {
         if level == 0 {
             return String::new();
         }
-        let background = diverging(f64::from(level) / f64::from(LEVELS), self.theme != Theme::Light);
-        let code = |layer: u8, Rgb { red, green, blue }: Rgb| match self.depth {
-            Depth::True => format!("\x1b[{layer};2;{red};{green};{blue}m"),
-            Depth::Palette => format!("\x1b[{layer};5;{}m", Rgb { red, green, blue }.palette_index()),
-        };
-        format!("{}{}", code(48, background), code(38, background.text()))
+        let dark = self.theme != Theme::Light;
+        match self.depth {
+            Depth::True => {
+                let background = colour(level, dark);
+                let code = |layer: u8, c: Rgb| format!("\x1b[{layer};2;{};{};{}m", c.red, c.green, c.blue);
+                format!("{}{}", code(48, background), code(38, background.text()))
+            }
+            Depth::Palette => {
+                let (background, text) = palette(level, dark);
+                format!("\x1b[48;5;{background}m\x1b[38;5;{text}m")
+            }
+        }
     }
 
     fn legend(&self, scale: Scale) -> String {
@@ -135,6 +142,15 @@ impl Ansi {
             .collect();
         format!("\n-{end} {steps} {end}\n")
     }
+}
+
+/// The fixed colours for a level's background and text: the nearest ones to those of the scale would lose their hue.
+fn palette(level: i8, dark: bool) -> (u8, u8) {
+    const BLUE: [[u8; 4]; 2] = [[189, 147, 111, 69], [17, 18, 19, 20]];
+    const RED: [[u8; 4]; 2] = [[224, 217, 210, 203], [52, 88, 124, 160]];
+    let ramp = if level < 0 { BLUE } else { RED }[usize::from(dark)];
+    let strength = usize::from(level.unsigned_abs().saturating_sub(1) / 6).min(3);
+    (ramp[strength], if dark { 231 } else { 16 })
 }
 
 /// Lines in the making.
@@ -227,8 +243,11 @@ mod tests {
         assert!(dark.iter().all(|text| text.contains("38;2;255;255;255")) && dark[0] != dark[1]);
         let light = sequences(Ansi { theme: Theme::Light, ..Ansi::default() });
         assert!(light.iter().all(|text| text.contains("38;2;0;0;0")));
-        let palette = sequences(Ansi { depth: Depth::Palette, ..Ansi::default() });
-        assert!(palette.iter().all(|text| text.starts_with("\x1b[48;5;")));
+        let fixed = sequences(Ansi { depth: Depth::Palette, ..Ansi::default() });
+        assert!(fixed.iter().all(|text| text.starts_with("\x1b[48;5;")));
+        let steps = |dark: bool| -> Vec<(u8, u8)> { [-24, -1, 1, 24].map(|level| palette(level, dark)).into() };
+        assert_eq!(steps(true), [(20, 231), (17, 231), (52, 231), (160, 231)]);
+        assert_eq!(steps(false), [(69, 16), (189, 16), (224, 16), (203, 16)]);
         assert_eq!(Ansi::default().colours(0), "");
     }
 

@@ -1,12 +1,12 @@
 //! The colour scale: blue for negative, neutral for zero, red for positive scores.
 //!
 //! ```text
-//! x in [-1, 1]    lightness = from + |x| (to - from)    chroma = 0.19 |x|    hue = 27° where x > 0, 257° where x < 0
-//! light theme     0.985 to 0.63, black text             dark theme   0.27 to 0.54, white text
+//! x in [-1, 1]    lightness = from + |x| (to - from)    chroma = 0.19 |x|^(3/4)    hue = 27° where x > 0, 257° where x < 0
+//! light theme     0.985 to 0.63, black text             dark theme   0.24 to 0.54, white text
 //! ```
 //!
-//! Lightness, chroma and hue are those of `OKLab`, so equal steps of the score look equally large; blue and red also differ
-//! for colour-blind readers. Text on a colour is black or white, whichever has the higher contrast: at least 4.5 to 1.
+//! Lightness, chroma and hue are those of `OKLab`, so equal steps of the score are equal steps of perceived lightness; chroma
+//! rises faster, so that weak scores are seen. Blue and red also differ for colour-blind readers. Text on a colour is black or white, whichever has the higher contrast: at least 4.5 to 1.
 //!
 //! Source: Ottosson, "A perceptual color space for image processing" (2020), <https://bottosson.github.io/posts/oklab/>; the
 //! contrast is that of WCAG 2, <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>.
@@ -77,18 +77,6 @@ impl Rgb {
         };
         0.2126 * linear(self.red) + 0.7152 * linear(self.green) + 0.0722 * linear(self.blue)
     }
-
-    /// The nearest of the 240 fixed colours of a terminal: a 6 x 6 x 6 cube, or one of 24 greys.
-    pub(crate) fn palette_index(self) -> u8 {
-        const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-        let square = |a: u8, b: u8| i32::from(a.abs_diff(b)).pow(2);
-        let nearest = |x: u8| (0..6_u8).min_by_key(|&i| square(STEPS[usize::from(i)], x)).unwrap_or(0);
-        let distance = |[r, g, b]: [u8; 3]| square(r, self.red) + square(g, self.green) + square(b, self.blue);
-        let [r, g, b] = [self.red, self.green, self.blue].map(nearest);
-        let cube = (distance([r, g, b].map(|i| STEPS[usize::from(i)])), 16 + 36 * r + 6 * g + b);
-        let greys = (0..24_u8).map(|i| (distance([8 + 10 * i; 3]), 232 + i));
-        greys.chain([cube]).min_by_key(|&(distance, _)| distance).map_or(16, |(_, index)| index)
-    }
 }
 
 /// The colour of a share `x` of the strongest score, clamped to `[-1, 1]`, for a dark or a light surface; NaN is neutral.
@@ -106,9 +94,9 @@ pub fn diverging(x: f64, dark: bool) -> Rgb {
     const RED: f64 = 27.0;
     const BLUE: f64 = 257.0;
     let strength = if x.is_nan() { 0.0 } else { x.abs().min(1.0) };
-    let (from, to) = if dark { (0.27, 0.54) } else { (0.985, 0.63) };
+    let (from, to) = if dark { (0.24, 0.54) } else { (0.985, 0.63) };
     let angle = if x < 0.0 { BLUE } else { RED }.to_radians();
-    let chroma = CHROMA * strength;
+    let chroma = CHROMA * libm::pow(strength, 0.75);
     oklab(from + strength * (to - from), chroma * libm::cos(angle), chroma * libm::sin(angle))
 }
 
@@ -165,7 +153,5 @@ mod tests {
         // sRGB red in OKLab
         assert_eq!(oklab(0.627_955, 0.224_863, 0.125_846).hex(), "#ff0000");
         assert!((Rgb::WHITE.contrast(Rgb::BLACK) - 21.0).abs() < 1e-9);
-        assert_eq!(Rgb { red: 255, green: 0, blue: 0 }.palette_index(), 196);
-        assert_eq!((Rgb::WHITE.palette_index(), Rgb { red: 128, green: 128, blue: 128 }.palette_index()), (231, 244));
     }
 }

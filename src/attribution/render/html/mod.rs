@@ -160,8 +160,8 @@ impl Html {
         };
         format!(
             "<figure class=\"limpid {class}\">\n<style>{colours}.limpid{{background:var(--limpid-surface);\
-             color:var(--limpid-text);margin:0 0 1.5rem;padding:.75rem;border-radius:.5rem}}.limpid-caption{{\
-             font-weight:600;margin:0 0 .5rem}}.limpid svg{{max-width:100%;height:auto}}{style}</style>\n\
+             color:var(--limpid-text);margin:0 0 1.5rem;padding:.875rem;border-radius:.5rem}}.limpid-caption{{\
+             font-weight:600;margin:0 0 .5rem}}.limpid svg{{display:block;height:auto;margin:-.5rem 0 0 -.875rem;max-width:100%}}{style}</style>\n\
              {caption}{content}{below}</figure>\n"
         )
     }

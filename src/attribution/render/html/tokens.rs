@@ -14,7 +14,7 @@ use crate::{Result, Scalar};
 const STYLE: &str = ".limpid-tokens{line-height:1.9;margin:0}.limpid-tokens span{border-radius:.25rem;\
     display:inline-block;line-height:1.4;margin:0 .0625rem;max-width:100%;overflow-wrap:anywhere;padding:.0625rem .1875rem;\
     white-space:pre-wrap}.limpid-tokens small{display:block;font-size:.6875rem;font-variant-numeric:tabular-nums;\
-    line-height:1.1;text-align:center}";
+    line-height:1.1}.limpid-numbers span{text-align:center}";
 
 impl Html {
     /// `tokens` on backgrounds that say their scores, `scores: (t)`; pointing at one shows its index and number. A token that
@@ -38,7 +38,8 @@ impl Html {
         check_count("scores", scores.len(), tokens.len())?;
         let scale = Scale::new("scores", scores.iter().copied(), self.limit, self.decimals)?;
         let mut used = Used::none();
-        let mut content = String::from("<p class=\"limpid-tokens\" dir=\"auto\">");
+        let numbers = if self.numbers { " limpid-numbers" } else { "" };
+        let mut content = format!("<p class=\"limpid-tokens{numbers}\" dir=\"auto\">");
         for (index, (token, score)) in tokens.iter().zip(scores).enumerate() {
             let (token, score) = (token.as_ref(), score.as_f64());
             let class = match scale.level(score) {

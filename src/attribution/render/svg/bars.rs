@@ -18,6 +18,9 @@ use crate::{Result, Scalar};
 const ROW: f64 = 24.0;
 const SIZE: f64 = 13.0;
 
+/// Step of colour of all bars.
+const STRONG: i8 = 20;
+
 /// Most bars.
 const MAX_BARS: usize = 10_000;
 
@@ -77,13 +80,18 @@ impl Svg {
             let start = if *value < 0.0 { axis - length } else { axis };
             let number = scale.number(*value);
             canvas.text((14.0 + name_width, y + 16.5), SIZE, Anchor::End, Ink::Text, "", name);
-            canvas.cell((start, y + 4.0), (length, ROW - 8.0), scale.level(*value), 2.0, &format!("{name}: {number}"));
+            canvas.cell((start, y + 4.0), (length, ROW - 8.0), level(*value), 2.0, &format!("{name}: {number}"));
             let (x, anchor) =
                 if *value < 0.0 { (start - 5.0, Anchor::End) } else { (start + length + 5.0, Anchor::Start) };
             canvas.text((x, y + 16.5), 12.0, anchor, Ink::Muted, "", &number);
         }
         canvas.finish(self.width, bottom + 12.0, "bar chart of attributions")
     }
+}
+
+/// One strong colour for each sign: the length says how much.
+fn level(value: f64) -> i8 {
+    if value < 0.0 { -STRONG } else { STRONG }
 }
 
 /// Whether there are bars to each side of the axis.
@@ -128,7 +136,7 @@ mod tests {
         let width = |values: &ndarray::Array1<f64>| -> f64 {
             let chart = super::super::bars(&["a", "b"], values).unwrap();
             let bar =
-                chart.split("<rect class=\"").find(|part| part.starts_with("p24") || part.starts_with("n24")).unwrap();
+                chart.split("<rect class=\"").find(|part| part.starts_with("p20") || part.starts_with("n20")).unwrap();
             bar.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
         };
         let (one, both) = (width(&array![1.0, 0.5]), width(&array![1.0, -0.5]));

@@ -82,7 +82,7 @@ pub(crate) fn shapley<T: Scalar, G: Game<T> + ?Sized>(
 }
 
 /// `w_k` for `k < n`, and 0 for `k = n`: nobody is absent there.
-fn weights(n: usize) -> Vec<f64> {
+pub(crate) fn weights(n: usize) -> Vec<f64> {
     // w_0 = 1/n, w_k = w_{k-1} k/(n - k)
     let mut weights = alloc::vec![1.0 / n as f64];
     for k in 1..n {

@@ -6,6 +6,7 @@ mod gradient;
 mod judging;
 mod network;
 mod rules;
+mod shapley;
 mod targets;
 
 use limpid::Scalar;
@@ -15,7 +16,14 @@ use super::case::Given;
 
 /// Runs one primitive of the area.
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
-    let families = [circuits::run::<T>, gradient::run::<T>, judging::run::<T>, rules::run::<T>, targets::run::<T>];
+    let families = [
+        circuits::run::<T>,
+        gradient::run::<T>,
+        judging::run::<T>,
+        rules::run::<T>,
+        shapley::run::<T>,
+        targets::run::<T>,
+    ];
     families
         .iter()
         .find_map(|family| family(name, given))

@@ -5,12 +5,10 @@ use limpid::attribution::faithfulness::{
     Erasure, ErasureReport, FaithfulnessCorrelation, Infidelity, Masking, Neighbourhood, Perturbation, Sensitivity,
     Subsets, monotonicity,
 };
-use limpid::attribution::gradient::{InputXGradient, IntegratedGradients, Saliency};
-use limpid::attribution::{Baseline, Explainer, Network};
 use ndarray::{Array1, Array2};
 
 use super::faithfulness::gini;
-use super::gradient::rule;
+use super::gradient::method;
 use super::network::{baseline, failed, model, target};
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome, tensor};
@@ -113,26 +111,8 @@ fn infidelity<T: Scalar>(given: &Given<'_>) -> Answer {
 
 fn sensitivity_max<T: Scalar>(given: &Given<'_>) -> Answer {
     let (mut model, input) = model::<T>(given)?;
-    let explainer = explainer::<T>(&given.nested("method")?, baseline(given)?)?;
-    let method = Sensitivity { neighbourhood: Neighbourhood::Given(given.array("perturbation")?) };
-    let found = method.judge(&*explainer, &mut model, &input, &target(given)?).map_err(failed)?;
+    let explainer = method::<T>(given)?;
+    let sensitivity = Sensitivity { neighbourhood: Neighbourhood::Given(given.array("perturbation")?) };
+    let found = sensitivity.judge(&explainer, &mut model, &input, &target(given)?).map_err(failed)?;
     Ok(vec![("sensitivity_max", Outcome::tensor(&found.maximum))])
-}
-
-/// A method by its description.
-fn explainer<T: Scalar>(
-    method: &Given<'_>,
-    baseline: Baseline<T>,
-) -> Result<Box<dyn Explainer<T, Network<T>>>, String> {
-    let found: Box<dyn Explainer<T, Network<T>>> = match method.text("name")? {
-        "saliency" => Box::new(Saliency { absolute: method.flag("absolute")? }),
-        "input_x_gradient" => Box::new(InputXGradient),
-        "integrated_gradients" => {
-            let (rule, steps) = (rule(method)?, method.count("steps")?);
-            Box::new(IntegratedGradients { baseline, rule, steps, ..IntegratedGradients::default() })
-        }
-        name => return Err(format!("unknown method {name}")),
-    };
-    method.done()?;
-    Ok(found)
 }

@@ -9,12 +9,14 @@
 //! | as they come in? | the model | [`monotonicity`](fn@monotonicity) |
 //! | do attributions add up to what features change? | the model | [`FaithfulnessCorrelation`], [`faithfulness_estimate`](fn@faithfulness_estimate), [`MonotonicityCorrelation`], [`completeness_gap`], [`non_sensitivity`] |
 //! | does it predict what a change of the input does? | the model | [`Infidelity`] |
+//! | all of these at once, for one method or for several? | the model and the methods | [`explain_and_judge`], [`judge_side_by_side`] |
 //! | does it change with the model and the question? | the model and the method | [`ParameterRandomisation`], [`random_logit`] |
 //! | is it steady? | the model and the method | [`Sensitivity`], [`Stability`] |
 //!
 //! All work row by row on attributions `(b, n)`, or of groups of features `(b, M)`; images and token grids are flattened first. A number that is not defined
 //! for a row is `None`.
 
+mod comparison;
 mod completeness;
 mod complexity;
 mod correlation;
@@ -28,11 +30,13 @@ mod neighbourhood;
 mod normalised_aopc;
 mod randomisation;
 mod reference_orders;
+mod report;
 mod road;
 mod sensitivity;
 mod similarity;
 mod stability;
 
+pub use comparison::{Comparison, PairAgreement, judge_side_by_side};
 pub use completeness::{NonSensitivity, completeness_gap, non_sensitivity};
 pub use complexity::{complexity, effective_complexity, sparseness};
 pub use correlation::{CorrelationReport, FaithfulnessCorrelation, Subsets};
@@ -50,6 +54,7 @@ pub use neighbourhood::Neighbourhood;
 pub use normalised_aopc::{NormalisedAopc, NormalisedAopcReport};
 pub use randomisation::{OtherLogits, ParameterRandomisation, RandomisationReport, random_logit};
 pub use reference_orders::{ReferenceOrders, ReferenceReport};
+pub use report::{Bounds, FaithfulnessReport, Judged, Judging, explain_and_judge};
 pub use road::{Road, RoadReport, impute_linearly};
 pub use sensitivity::{Sensitivity, SensitivityReport};
 pub use similarity::Similarity;

@@ -93,8 +93,12 @@ impl Similarity {
 }
 
 fn cosine<T: Scalar>(a: &ArrayRef1<T>, b: &ArrayRef1<T>) -> Option<f64> {
-    let wide = |x: &ArrayRef1<T>| x.mapv(|x| x.as_f64());
-    let (a, b) = (wide(a), wide(b));
+    // of unit size first: the length of huge values is beyond all numbers
+    let unit = |x: &ArrayRef1<T>| {
+        let largest = x.iter().map(|x| x.as_f64().abs()).fold(0.0, f64::max);
+        x.mapv(|x| if largest > 0.0 { x.as_f64() / largest } else { 0.0 })
+    };
+    let (a, b) = (unit(a), unit(b));
     let (of_a, of_b) = (norm(&a), norm(&b));
     (of_a > 0.0 && of_b > 0.0).then(|| {
         let products = a.iter().zip(&b).map(|(x, y)| (x / of_a) * (y / of_b));

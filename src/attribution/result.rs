@@ -54,6 +54,12 @@ impl Evaluations {
     pub fn total(self) -> u64 {
         self.forward + self.gradient
     }
+
+    /// Those of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { forward: self.forward + other.forward, gradient: self.gradient + other.gradient }
+    }
 }
 
 /// How a method ended.

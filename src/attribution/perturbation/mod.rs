@@ -47,6 +47,7 @@ pub use masked::Masked;
 pub use neyman::NeymanShapley;
 pub use owen::Owen;
 pub use partition::{Partition, PlayerTree};
+pub(crate) use removal::Players;
 pub use removal::{Absent, Link, Removal};
 pub use sampling::Sampling;
 pub use shapley::{Shapley, Walks};

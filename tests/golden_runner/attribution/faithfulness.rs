@@ -1,4 +1,4 @@
-//! Golden cases of what judges attributions.
+//! Golden cases of what judges attributions by their numbers alone.
 
 use limpid::Scalar;
 use limpid::attribution::faithfulness::sparseness;
@@ -7,22 +7,8 @@ use ndarray::Array1;
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome};
 
-/// Runs one primitive of the family; `None` where it is not of this family.
-pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
-    match name {
-        "faithfulness" => Some(faithfulness::<T>(given)),
-        _ => None,
-    }
-}
-
-fn faithfulness<T: Scalar>(given: &Given<'_>) -> Answer {
-    match given.text("metric")? {
-        "sparseness" => gini::<T>(given),
-        metric => Err(format!("unknown metric {metric}")),
-    }
-}
-
-fn gini<T: Scalar>(given: &Given<'_>) -> Answer {
+/// The metric `sparseness`.
+pub fn gini<T: Scalar>(given: &Given<'_>) -> Answer {
     let found = sparseness::<T>(&given.array("attribution")?, given.scalar("offset")?);
     Ok(vec![("gini", rows(&found.map_err(|error| error.to_string())?))])
 }

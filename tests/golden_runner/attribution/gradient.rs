@@ -78,7 +78,9 @@ pub fn method<T: Scalar>(given: &Given<'_>) -> Result<Method<T>, String> {
     let method = match settings.text("name")? {
         "saliency" => Method(Box::new(Saliency { absolute: settings.flag("absolute")? })),
         "input_x_gradient" => Method(Box::new(InputXGradient)),
-        "integrated_gradients" => Method(Box::new(integral::<T>(&settings)?)),
+        "integrated_gradients" => {
+            Method(Box::new(IntegratedGradients { baseline: baseline::<T>(given)?, ..integral::<T>(&settings)? }))
+        }
         name => return Err(format!("unknown method {name}")),
     };
     settings.done()?;

@@ -3,6 +3,7 @@
 mod circuits;
 mod faithfulness;
 mod gradient;
+mod judging;
 mod layer;
 mod network;
 mod rules;
@@ -20,6 +21,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         circuits::run::<T>,
         faithfulness::run::<T>,
         gradient::run::<T>,
+        judging::run::<T>,
         layer::run::<T>,
         rules::run::<T>,
         shapley::run::<T>,

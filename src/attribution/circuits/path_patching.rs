@@ -85,7 +85,7 @@ impl PathPatching {
         check_shape("corrupted", corrupted, clean.shape())?;
         self.check(network)?;
         let (base, source) = self.direction.order(clean, corrupted);
-        let traces = [self::trace(network, base, 0)?, self::trace(network, source, 1)?];
+        let traces = [trace(network, base, 0)?, trace(network, source, 1)?];
         let metric = |trace: &Trace<T>| metric(trace.value(network.output()), target);
         let (base_metric, source_metric) = (metric(&traces[0]), metric(&traces[1]));
         let mut effect = Array2::zeros((base.nrows(), self.paths.len()));

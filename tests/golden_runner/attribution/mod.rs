@@ -19,7 +19,6 @@ use super::case::Given;
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
     let families = [
         circuits::run::<T>,
-        faithfulness::run::<T>,
         gradient::run::<T>,
         judging::run::<T>,
         layer::run::<T>,

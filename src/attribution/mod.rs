@@ -18,6 +18,7 @@ pub mod gradient;
 pub mod model;
 pub mod network;
 pub mod numeric;
+pub mod perturbation;
 pub(crate) mod probe;
 pub mod render;
 pub mod result;

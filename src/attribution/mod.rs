@@ -3,6 +3,7 @@
 //! | family | methods |
 //! |---|---|
 //! | [`circuits`] | attention, residual streams, patching |
+//! | [`perturbation`] | taking parts of the input away: Shapley values and their kin |
 //! | [`faithfulness`] | how good an attribution is |
 //!
 //! A model enters as a small trait or a closure; what is explained is a target; every method is a settings struct.

@@ -19,4 +19,6 @@ pub mod reduce;
 pub mod schedule;
 pub mod select;
 pub(crate) mod simd;
+pub mod solve;
 pub mod stats;
+pub mod student;

@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn bad_input_is_named() {
         let mut model = Network::<f64>::new(2).linear(array![[1.0, 1.0]], None).unwrap();
-        let mut explain = |x: Array2<f64>, class: usize| Saliency::default().attribute(&mut model, &x, &Logit::of(class)).map(|_| ());
+        let mut explain =
+            |x: Array2<f64>, class: usize| Saliency::default().attribute(&mut model, &x, &Logit::of(class)).map(|_| ());
         assert!(matches!(explain(array![[1.0]], 0), Err(Failure::Input(crate::Error::Shape { what: "x", .. }))));
         assert!(matches!(explain(Array2::zeros((0, 2)), 0), Err(Failure::Input(crate::Error::Empty { .. }))));
         assert!(matches!(explain(array![[1.0, 1.0]], 1), Err(Failure::Input(crate::Error::OutOfRange { .. }))));

@@ -1,11 +1,11 @@
 //! Feature groups: which features come and go together.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use ndarray::{Array2, ArrayRef1, ArrayView1};
+use ndarray::ArrayView1;
 
+use super::removal::check_groups;
 use crate::{Dims, Error, Result, Scalar};
 
 /// The group of every feature, numbered from 0 without a gap.
@@ -125,42 +125,19 @@ impl Groups {
             }
         }
     }
-
-    /// Gives every feature of a row the value of its group.
-    pub(crate) fn spread<T: Scalar>(&self, example: usize, of_group: &ArrayRef1<T>, into: &mut Array2<T>) {
-        for (feature, slot) in into.row_mut(example).iter_mut().enumerate() {
-            *slot = of_group[self.of(example, feature)];
-        }
-    }
 }
 
 fn check_row(groups: &[usize], n: usize) -> Result<()> {
     if groups.len() != n {
         return Err(Error::Shape { what: "groups", expected: Dims::new(&[n]), got: Dims::new(&[groups.len()]) });
     }
-    let mut seen = vec![false; n];
-    for (index, &group) in groups.iter().enumerate() {
-        match seen.get_mut(group) {
-            Some(seen) => *seen = true,
-            None => {
-                let expected = "a group below the number of features";
-                return Err(Error::OutOfRange { what: "groups", index, value: group as f64, expected });
-            }
-        }
-    }
-    let count = groups.iter().max().map_or(0, |largest| largest + 1);
-    match seen[..count].iter().position(|seen| !seen) {
-        None => Ok(()),
-        Some(gap) => {
-            let expected = "groups without a gap: this one has no features";
-            Err(Error::OutOfRange { what: "groups", index: gap, value: gap as f64, expected })
-        }
-    }
+    check_groups(groups).map(|_| ())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
     use ndarray::array;
 
     #[test]
@@ -179,9 +156,8 @@ mod tests {
     fn rows_may_have_groups_of_their_own() {
         let groups = Groups::from(vec![vec![0, 0, 1], vec![0, 1, 2]]);
         assert_eq!((groups.count(0, 3), groups.count(1, 3), groups.of(1, 2)), (2, 3, 2));
-        let (mut row, mut out) = ([1.0, 2.0, 3.0], Array2::zeros((2, 3)));
+        let mut row = [1.0, 2.0, 3.0];
         groups.remove(0, |group| group == 0, array![7.0, 8.0, 9.0].view(), &mut row);
-        groups.spread(0, &array![5.0, 6.0], &mut out);
-        assert_eq!((row, out.row(0).to_owned()), ([7.0, 8.0, 3.0], array![5.0, 5.0, 6.0]));
+        assert_eq!(row, [7.0, 8.0, 3.0]);
     }
 }

@@ -31,6 +31,8 @@ mod groups;
 mod leave_one_out;
 mod occlusion;
 mod permutation_importance;
+mod similarity;
+mod surrogate;
 mod sweep;
 #[cfg(test)]
 mod testing;
@@ -40,3 +42,5 @@ pub use groups::Groups;
 pub use leave_one_out::LeaveOneOut;
 pub use occlusion::Occlusion;
 pub use permutation_importance::PermutationImportance;
+pub use similarity::{Distance, Similarity};
+pub use surrogate::{Regression, Surrogate};

@@ -85,7 +85,11 @@ impl Products {
             inner += if here { self.input[player] } else { self.mixed[player] };
             square += if here { self.input[player] } else { self.baseline[player] };
         }
-        if input > 0.0 && square > 0.0 { (inner / libm::sqrt(input) / libm::sqrt(square)).clamp(-1.0, 1.0) } else { 0.0 }
+        if input > 0.0 && square > 0.0 {
+            (inner / libm::sqrt(input) / libm::sqrt(square)).clamp(-1.0, 1.0)
+        } else {
+            0.0
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod directions;
 pub mod gemm;
 pub mod half;
 pub mod histogram;
+pub mod lasso;
 pub mod logistic;
 pub mod merge;
 pub mod optim;

@@ -1,9 +1,10 @@
 //! Attribution by gradients with respect to the input.
 
-mod guided;
+mod adaptive;
 mod averaged;
 mod estimate;
 mod gradient_shap;
+mod guided;
 mod input_x_gradient;
 mod integrated_gradients;
 mod multi_baseline;
@@ -11,9 +12,10 @@ mod saliency;
 mod smooth_grad;
 mod walk;
 
-pub use guided::{Deconvolution, GuidedBackprop, ReluRule, ReluRuled};
+pub use adaptive::AdaptiveIntegratedGradients;
 pub use averaged::Averaged;
 pub use gradient_shap::{GradientShap, GradientShapDraws};
+pub use guided::{Deconvolution, GuidedBackprop, ReluRule, ReluRuled};
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::IntegratedGradients;
 pub use multi_baseline::MultiBaselineIntegratedGradients;

@@ -4,52 +4,75 @@
 //! |---|---|
 //! | games, and coalitions of their players | [`Game`], [`Coalitions`], [`IncrementalGame`], [`Cached`] |
 //! | a model as a game of its features | [`Masked`], [`Removal`], [`ByRemoval`] |
+//! | one part at a time | [`FeatureAblation`], [`Occlusion`], [`LeaveOneOut`], [`PermutationImportance`] |
 //! | Shapley values from all coalitions | [`ExactShapley`] |
 //! | from permutations, or single contributions | [`Shapley`], [`NeymanShapley`] |
 //! | from a regression, or its closed form | [`KernelShap`], [`UnbiasedKernelShap`] |
 //! | for players in unions, or along a tree | [`Owen`], [`Partition`] |
 //! | Banzhaf values | [`Banzhaf`] |
 //! | interactions of pairs | [`Interactions`] |
+//! | a local linear surrogate | [`Lime`], [`Surrogate`] |
 //! | linear and additive functions | [`linear_shap`], [`additive_shap`], [`ConditionalLinear`] |
 
 mod banzhaf;
 mod cached;
 mod coalitions;
 mod exact_shapley;
+mod feature_ablation;
 mod game;
+mod groups;
 mod incremental;
 mod interactions;
 mod kernel;
 mod kernel_shap;
+mod leave_one_out;
+mod lime;
 mod linear;
+mod mask_sampling;
 mod masked;
 mod neyman;
+mod occlusion;
 mod orthogonal;
 mod owen;
 mod partition;
+mod permutation_importance;
 mod play;
 mod removal;
 mod sampling;
 mod shapley;
+mod similarity;
 mod summary;
+mod surrogate;
+mod sweep;
+#[cfg(test)]
+mod testing;
 mod unbiased_kernel_shap;
 
 pub use banzhaf::{Banzhaf, BanzhafSamples};
 pub use cached::Cached;
 pub use coalitions::{Coalition, Coalitions};
 pub use exact_shapley::ExactShapley;
+pub use feature_ablation::FeatureAblation;
 pub use game::{Game, GameFunction, Table};
+pub use groups::Groups;
 pub use incremental::{IncrementalGame, OneFlip};
 pub use interactions::{InteractionIndex, InteractionValues, Interactions};
 pub use kernel_shap::KernelShap;
+pub use leave_one_out::LeaveOneOut;
+pub use lime::{Lime, LimeExplanation};
 pub use linear::{ConditionalLinear, additive_shap, linear_shap};
+pub use mask_sampling::MaskSampling;
 pub use masked::Masked;
 pub use neyman::NeymanShapley;
+pub use occlusion::Occlusion;
 pub use owen::Owen;
 pub use partition::{Partition, PlayerTree};
+pub use permutation_importance::PermutationImportance;
 pub(crate) use removal::Players;
 pub use removal::{Absent, Link, Removal};
 pub use sampling::Sampling;
 pub use shapley::{Shapley, Walks};
+pub use similarity::{Distance, Similarity};
 pub use summary::{ByRemoval, GameAttribution, Summary};
+pub use surrogate::{Regression, Surrogate};
 pub use unbiased_kernel_shap::UnbiasedKernelShap;

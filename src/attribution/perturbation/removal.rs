@@ -175,7 +175,7 @@ impl Players {
 }
 
 /// The number of groups, none of which may be without features.
-fn check_groups(groups: &[usize]) -> Result<usize> {
+pub(crate) fn check_groups(groups: &[usize]) -> Result<usize> {
     let mut seen = vec![false; groups.len()];
     for (index, &group) in groups.iter().enumerate() {
         let Some(seen) = seen.get_mut(group) else {

@@ -6,6 +6,7 @@ mod gradient;
 mod judging;
 mod layer;
 mod network;
+mod perturbation;
 mod rules;
 mod shapley;
 mod targets;
@@ -22,6 +23,7 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
         gradient::run::<T>,
         judging::run::<T>,
         layer::run::<T>,
+        perturbation::run::<T>,
         rules::run::<T>,
         shapley::run::<T>,
         targets::run::<T>,

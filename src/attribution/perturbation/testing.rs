@@ -1,0 +1,55 @@
+//! What the tests of the family share.
+
+use ndarray::{Array2, array};
+
+use crate::attribution::target::Logit;
+use crate::attribution::{Attribution, Batch, Explainer, Failure, Network};
+use crate::math::pointwise::Activation;
+use crate::math::random::fill_normal;
+use crate::{Error, Seed};
+
+/// `h = [relu(s - 10), relu(s + 1) three times]` with `s` the sum of three features; outputs `Σh - 1` and `Σh + 1`.
+pub(super) fn c1() -> Network<f64> {
+    let hidden = Network::new(3).linear(Array2::ones((4, 3)), Some(array![-10.0, 1.0, 1.0, 1.0])).unwrap();
+    let active = hidden.activation(Activation::Relu).unwrap();
+    active.linear(Array2::ones((2, 4)), Some(array![-1.0, 1.0])).unwrap()
+}
+
+/// A smooth network of six features and three outputs.
+pub(super) fn smooth() -> Network<f64> {
+    let weight = |item: u64, rows: usize, columns: usize| {
+        let mut values = alloc::vec![0.0; rows * columns];
+        fill_normal(&mut Seed(5).stream(1, item), 0.7, &mut values);
+        Array2::from_shape_vec((rows, columns), values).unwrap()
+    };
+    let hidden = Network::new(6).linear(weight(0, 9, 6), None).unwrap().activation(Activation::Tanh).unwrap();
+    hidden.linear(weight(1, 3, 9), None).unwrap()
+}
+
+/// Five inputs for [`smooth`].
+pub(super) fn inputs() -> Array2<f64> {
+    let mut values = alloc::vec![0.0; 30];
+    fill_normal(&mut Seed(6).stream(1, 0), 1.0, &mut values);
+    Array2::from_shape_vec((5, 6), values).unwrap()
+}
+
+/// Checks that a method gives the same bits for any batch size.
+pub(super) fn is_batch_invariant<E: Explainer<f64, Network<f64>>>(method: impl Fn(Batch) -> E) {
+    let run = |batch| method(batch).attribute(&mut smooth(), &inputs(), &Logit::of(1)).unwrap();
+    let parts = |found: &Attribution<f64>| {
+        let bits = |values: &Array2<f64>| values.mapv(f64::to_bits);
+        (bits(&found.values), found.standard_error.as_ref().map(bits), found.evaluations, found.status)
+    };
+    let auto = run(Batch::Auto);
+    for rows in [1, 3, 7] {
+        assert_eq!(parts(&run(Batch::Rows(rows))), parts(&auto), "batches of {rows}");
+    }
+}
+
+/// The error of a method on one input of three ones for [`c1`].
+pub(super) fn failed_input(method: &impl Explainer<f64, Network<f64>>) -> Error {
+    match method.attribute(&mut c1(), &array![[1.0, 1.0, 1.0]], &Logit::of(0)) {
+        Err(Failure::Input(error)) => error,
+        other => panic!("an error of the input was expected, got {other:?}"),
+    }
+}

@@ -10,12 +10,11 @@
 //! |---|---|---|
 //! | smooth | 15 points of Kronrod | `Σ_i` of the difference to 7 points of Gauss |
 //! | straight | the gradient at both ends | `Σ_i` of half of their difference |
-//! | one kink | the two gradients up to where the tangents meet | `Σ_i` of their difference times the sliver in doubt |
 //!
 //! and for each the estimate is at least how far the piece is from completeness: `f` is known at all ends of pieces, and
 //! along a piece the sum must be the rise of `f`. Pieces that are not closed are cut where a kink is expected, or in the
-//! middle; the largest error comes first. For a ReLU network read at a logit the kinks are found exactly, at the cost of
-//! about two evaluations each.
+//! middle; the largest error comes first. For a ReLU network read at a logit a kink lies where the tangents of its neighbours
+//! meet: one evaluation finds it, a second one beside it confirms it.
 //!
 //! # What is guaranteed
 //! - The completeness gap `|Σ_i A_i - (f(x) - f(b))|` is measured, not estimated: `delta` is the true error of the sum, and a row

@@ -82,25 +82,36 @@ impl<T: Scalar> Gap<T> {
     pub(super) fn kink(&self) -> Option<f64> {
         let turn = self.left.slope - self.right.slope;
         let distance = (self.rise() - self.right.slope * self.width()) / turn;
-        let slack = 1e-6 * self.width();
+        // less than the distance of a point beside a kink, which would be taken for the kink again
+        let slack = (16.0 * T::epsilon().as_f64()).min(0.25 * self.width());
         (distance >= -slack && distance <= self.width() + slack).then(|| distance.clamp(0.0, self.width()))
     }
 
-    /// Error estimates of two readings: the gradient changes evenly, or it jumps at the kink.
-    ///
-    /// A kink right at an end is what remains of a gap that was split at its kink: the function then runs straight through
-    /// the rest, and all that is uncertain is the sliver between the end and the kink.
-    pub(super) fn errors(&self, way: &[T]) -> [f64; 2] {
+    /// What the mean of both gradients can be wrong by, with the distance from completeness.
+    pub(super) fn error(&self, way: &[T]) -> f64 {
         let (width, jump) = (self.width(), jump(&self.left.gradient, &self.right.gradient, way));
-        let even = 0.5 * width * jump + (self.rise() - 0.5 * width * (self.left.slope + self.right.slope)).abs();
-        let kink = self.kink().map_or(f64::INFINITY, |distance| jump * distance.min(width - distance));
-        [even, kink]
+        0.5 * width * jump + (self.rise() - 0.5 * width * (self.left.slope + self.right.slope)).abs()
     }
 
     /// Where to look next: at the kink if there is one, otherwise in the middle.
-    pub(super) fn split(&self) -> f64 {
-        let inside = self.kink().map(|distance| self.left.at + distance);
-        inside.filter(|&at| at > self.left.at && at < self.right.at).unwrap_or(0.5 * (self.left.at + self.right.at))
+    ///
+    /// Tangents that meet at an end are what remains of a gap that was split at its kink; or of one with two kinks, whose
+    /// function comes back to the tangent further on. A point that lies as far inside as an error of `sliver` allows tells
+    /// the two apart.
+    pub(super) fn split(&self, way: &[T], sliver: f64) -> f64 {
+        let (width, middle) = (self.width(), 0.5 * (self.left.at + self.right.at));
+        let Some(distance) = self.kink() else { return middle };
+        let least = 64.0 * T::epsilon().as_f64();
+        let inside = (2.0 * sliver / jump(&self.left.gradient, &self.right.gradient, way)).max(least);
+        if inside >= 0.5 * width {
+            middle
+        } else if distance < inside {
+            self.left.at + inside
+        } else if distance > width - inside {
+            self.right.at - inside
+        } else {
+            self.left.at + distance
+        }
     }
 
     /// Both sides of a point in between.
@@ -113,9 +124,8 @@ impl<T: Scalar> Gap<T> {
 
     /// The same without its gradients.
     pub(super) fn interval(&self, way: &[T]) -> Interval {
-        let [even, kink] = self.errors(way);
         let (from, to) = (self.left.at, self.right.at);
-        Interval { from, to, values: [self.left.value, self.right.value], error: even.min(kink) }
+        Interval { from, to, values: [self.left.value, self.right.value], error: self.error(way) }
     }
 }
 
@@ -131,18 +141,19 @@ mod tests {
     fn tangents_meet_at_the_kink() {
         // relu(4 α - 1): flat, then steep from a quarter on
         let gap = Gap::between(&[sample(0.0, 0.0, 0.0), sample(1.0, 3.0, 4.0)]);
-        assert_eq!((gap.kink(), gap.split()), (Some(0.25), 0.25));
-        assert_eq!(gap.errors(&[1.0]), [2.0 + 1.0, 1.0]);
+        assert_eq!((gap.kink(), gap.split(&[1.0], 1e-6)), (Some(0.25), 0.25));
+        assert_eq!(gap.error(&[1.0]), 2.0 + 1.0);
         let [left, right] = gap.halves(&sample(0.25, 0.0, 0.0));
-        assert_eq!((left.errors(&[1.0])[0], right.errors(&[1.0])[1]), (0.0, 0.0));
         assert!(left.is_linear(&[1.0]) && !right.is_linear(&[1.0]));
+        // the right half has its kink at its left end, or comes back to the tangent: a point just inside will tell
+        assert_eq!((left.error(&[1.0]), right.split(&[1.0], 1e-6)), (0.0, 0.25 + 0.5e-6));
     }
 
     #[test]
     fn tangents_that_do_not_meet_inside_say_nothing() {
         // up and down again
         let gap = Gap::between(&[sample(0.0, 0.0, 1.0), sample(1.0, 1.5, 1.0)]);
-        assert_eq!((gap.kink(), gap.split()), (None, 0.5));
-        assert_eq!(gap.errors(&[1.0]), [0.5, f64::INFINITY]);
+        assert_eq!((gap.kink(), gap.split(&[1.0], 1e-6)), (None, 0.5));
+        assert_eq!(gap.error(&[1.0]), 0.5);
     }
 }

@@ -17,6 +17,9 @@ const TRIES: u8 = 2;
 /// Gaps of constant gradient from which on an interval is taken for piecewise linear.
 const LINEAR_GAPS: usize = 2;
 
+/// Share of the spare tolerance that the sliver beside a kink may cost.
+const SLIVER: f64 = 0.02;
+
 /// What the points that were asked for are for.
 #[derive(Debug)]
 enum Work<T> {
@@ -216,7 +219,8 @@ impl<T: Scalar> Row<T> {
             self.merge_failed(width);
             return;
         }
-        self.wanted = gaps.iter().map(Gap::split).collect();
+        let sliver = SLIVER * self.spare;
+        self.wanted = gaps.iter().map(|gap| gap.split(&self.way, sliver)).collect();
         self.work = Work::Gaps { gaps, width };
     }
 
@@ -244,15 +248,12 @@ impl<T: Scalar> Row<T> {
     /// Adds the share of a gap where its error can be accepted, or must be.
     fn close(&mut self, gap: &Gap<T>, force: bool) -> bool {
         let width = gap.width();
-        let [even, kink] = gap.errors(&self.way);
-        let is_kink = kink < even;
-        let error = even.min(kink);
+        let error = gap.error(&self.way);
         if !(force || self.accepts(error, width)) {
             return false;
         }
-        let left = if is_kink { gap.kink().unwrap_or(0.5 * width) } else { 0.5 * width };
-        self.add(left, &gap.left.gradient);
-        self.add(width - left, &gap.right.gradient);
+        self.add(0.5 * width, &gap.left.gradient);
+        self.add(0.5 * width, &gap.right.gradient);
         self.spend(error, width);
         true
     }
@@ -292,7 +293,7 @@ impl Interval {
         }
         let [(most, place), (second, _)] = largest;
         match samples.get(place..place + 2) {
-            Some(pair) if most > 3.0 * second => Gap::between(pair).split(),
+            Some(pair) if most > 3.0 * second => Gap::between(pair).split(way, 0.0),
             _ => self.at(0.5),
         }
     }

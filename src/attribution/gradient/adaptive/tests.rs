@@ -94,7 +94,7 @@ fn a_relu_network_is_solved_exactly_and_cheaply() {
     let mut model = mlp(&[6, 16, 8, 3], Activation::Relu);
     let x = noise(4, 6, 1) * 2.0;
     let found = to(1e-9).attribute(&mut model, &x, &Logit::of(1)).unwrap();
-    assert_eq!(found.status, Status::Converged);
+    assert_eq!(found.status, Status::Converged, "{:?} {:?} {:?}", found.error, found.delta, found.evaluations);
     assert!(found.delta.unwrap().iter().all(|delta| delta.abs() < 1e-9));
     let exact = dense(&mut model, &x, &Logit::of(1));
     assert!(distance(&found.values, &exact) < 1e-4, "{} {exact}", found.values);

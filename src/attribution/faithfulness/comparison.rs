@@ -11,7 +11,8 @@ use core::fmt;
 use ndarray::ArrayRef2;
 
 use super::masking::mean;
-use super::report::{Judged, Judging, number, write_table};
+use super::report::{Judged, Judging};
+use super::table::{number, write_table};
 use crate::attribution::{Evaluations, Explained, Explainer, Forward, Target};
 use crate::error::check_each;
 use crate::math::agreement::{Agreement, By, agreement};

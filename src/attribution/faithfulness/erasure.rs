@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView1};
 
+use super::decision::Decision;
 use super::masking::{Masked, Masking, mean, places};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
 use crate::error::check_each;
@@ -86,39 +87,6 @@ pub enum Levels {
     /// These, for inputs with many features; comprehensiveness and sufficiency are means over them. The curves also have the
     /// levels 0, 1 and `L`, and those of the AOPC counts.
     Counts(Vec<usize>),
-}
-
-/// What the model decides.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Decision<T> {
-    /// The largest output, of equal ones the first; a model with one output decides nothing.
-    #[default]
-    Largest,
-    /// Whether the only output is at least this.
-    Threshold(T),
-}
-
-impl<T: Scalar> Decision<T> {
-    pub(super) fn check(self, outputs: usize) -> Result<()> {
-        match self {
-            Self::Threshold(_) if outputs != 1 => {
-                Err(Error::Unsupported { what: "a threshold for a model with several outputs" })
-            }
-            Self::Threshold(threshold) => {
-                check_each("threshold", &[threshold], "a number", |threshold: T| !threshold.is_nan())
-            }
-            Self::Largest => Ok(()),
-        }
-    }
-
-    /// Number of the decision for outputs `z: (c)`; `None` where nothing can be decided.
-    pub(super) fn of(self, z: &[T]) -> Option<usize> {
-        match self {
-            Self::Largest => (z.len() > 1).then(|| crate::math::directions::largest(ArrayView1::from(z)).0),
-            Self::Threshold(threshold) => z.first().map(|&z| usize::from(z >= threshold)),
-        }
-    }
 }
 
 /// What erasure found, for `b` rows and `K` levels.

@@ -20,6 +20,7 @@ mod comparison;
 mod completeness;
 mod complexity;
 mod correlation;
+mod decision;
 mod erasure;
 mod faithfulness_estimate;
 mod infidelity;
@@ -35,12 +36,14 @@ mod road;
 mod sensitivity;
 mod similarity;
 mod stability;
+mod table;
 
 pub use comparison::{Comparison, PairAgreement, judge_side_by_side};
 pub use completeness::{NonSensitivity, completeness_gap, non_sensitivity};
 pub use complexity::{complexity, effective_complexity, sparseness};
 pub use correlation::{CorrelationReport, FaithfulnessCorrelation, Subsets};
-pub use erasure::{Decision, Erasure, ErasureReport, Levels};
+pub use decision::Decision;
+pub use erasure::{Erasure, ErasureReport, Levels};
 pub use faithfulness_estimate::faithfulness_estimate;
 pub use infidelity::{AttributionUnit, Infidelity, InfidelityReport, Perturbation};
 pub use localisation::{

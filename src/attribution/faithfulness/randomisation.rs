@@ -136,7 +136,7 @@ impl OtherLogits {
 }
 
 /// Purpose of the random stream.
-const PURPOSE: u64 = 0x6f74_6865_72;
+const PURPOSE: u64 = 0x006f_7468_6572;
 
 /// Random logit test: similarity, `(b)`, of the attributions of the logits of `own` classes and of other, random ones; `None` where it
 /// is not defined.

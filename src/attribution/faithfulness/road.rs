@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, Array3, ArrayRef2, ArrayRef3, ArrayView3};
 
-use super::erasure::Decision;
+use super::decision::Decision;
 use super::masking::{Copies, mean, places};
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
@@ -162,7 +162,7 @@ impl System {
 /// x[[0, 4]] = 1.0;
 /// let road = Road { percents: vec![20], noise: 0.0, ..Road::new([1, 3, 3]) };
 /// let found = road.judge(&mut model, &x, &weight, &Logit::of(0))?;
-/// assert!(found.most_relevant_first[[0, 0]].abs() < 1e-9);
+/// assert!(f64::abs(found.most_relevant_first[[0, 0]]) < 1e-9);
 /// assert_eq!(found.least_relevant_first, array![[1.0]]);
 /// # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
 /// ```

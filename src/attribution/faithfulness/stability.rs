@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2, ArrayView1};
 
-use super::erasure::Decision;
+use super::decision::Decision;
 use super::masking::Copies;
 use super::neighbourhood::Neighbourhood;
 use crate::attribution::{Attribution, Batch, Evaluations, Explained, Explainer, Forward, Target};
@@ -186,11 +186,11 @@ mod tests {
     use crate::attribution::gradient::Saliency;
     use crate::attribution::model::{Cotangent, Function};
     use crate::attribution::target::Logit;
-    use crate::attribution::{Failure, Forward};
+    use crate::attribution::{Differentiable, Failure};
     use ndarray::{Array3, array};
 
     /// `z = (x_0² + x_1², 1)`, whose gradient is `2x`.
-    fn paraboloid() -> impl crate::attribution::Differentiable<f64> + Forward<f64, Error = Error> {
+    fn paraboloid() -> impl Differentiable<f64, Error = Error> {
         let value = |x: &ArrayRef2<f64>, z: &mut ArrayRef2<f64>| {
             for (x, mut z) in x.rows().into_iter().zip(z.rows_mut()) {
                 z.assign(&array![x.dot(&x), 1.0]);

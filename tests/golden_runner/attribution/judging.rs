@@ -73,6 +73,7 @@ fn erased<T: Scalar>(found: &ErasureReport<T>, no_counts: bool) -> Vec<(&'static
 }
 
 /// Indices of a matrix of whole numbers.
+#[expect(clippy::cast_possible_truncation, reason = "the numbers are whole and small")]
 fn subset(found: &ndarray::ArrayD<f64>) -> Result<Array2<usize>, String> {
     let found = found.clone().into_dimensionality::<ndarray::Ix2>().map_err(|error| error.to_string())?;
     Ok(found.mapv(|index| index as usize))

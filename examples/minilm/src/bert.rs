@@ -10,6 +10,7 @@ use candle_core::{D, DType, Device, Tensor};
 use ndarray::Array2;
 
 use crate::config::{Activation, Config};
+use crate::frozen::{linear, softmax};
 use crate::{Error, Result};
 
 /// Weights by name; every shape is checked as it is taken.
@@ -63,8 +64,7 @@ struct Linear {
 impl Linear {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let (b, t, d) = x.dims3()?;
-        let y = x.reshape((b * t, d))?.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?;
-        Ok(y.reshape((b, t, ()))?)
+        Ok(linear(&x.reshape((b * t, d))?, &self.weight, &self.bias)?.reshape((b, t, ()))?)
     }
 }
 
@@ -115,7 +115,7 @@ impl Layer {
             |y: Tensor| -> Result<Tensor> { Ok(y.reshape((b, t, heads, d / heads))?.transpose(1, 2)?.contiguous()?) };
         let (q, k, v) = (split(self.query.apply(x)?)?, split(self.key.apply(x)?)?, split(self.value.apply(x)?)?);
         let scores = (q.matmul(&k.t()?)? / ((d / heads) as f64).sqrt())?.broadcast_add(mask)?;
-        let seen = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&v)?;
+        let seen = softmax(&scores)?.matmul(&v)?;
         self.attended.apply(&seen.transpose(1, 2)?.contiguous()?.reshape((b, t, d))?)
     }
 
@@ -214,9 +214,37 @@ impl Bert {
         Ok(start)
     }
 
-    /// Embeddings `(b, t, d)` and what is added to attention scores `(b, 1, 1, t)`.
-    fn embed(&self, batch: &[&[u32]]) -> Result<(Tensor, Tensor)> {
-        let (b, t) = (batch.len(), batch.iter().map(|s| s.len()).max().unwrap_or(0));
+    /// Rows `(t, d)` of the table of word embeddings, to which [`Bert::encode`] adds everything else.
+    ///
+    /// # Errors
+    /// As [`Bert::forward`].
+    pub fn word_embeddings(&self, ids: &[u32]) -> Result<Tensor> {
+        self.check_sequences(&[ids])?;
+        Ok(self.words.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?)
+    }
+
+    /// The last layer's output `(b, t, d)` for sequences given as rows of word embeddings `(b, t, d)`, without padding.
+    ///
+    /// Gradients by `words` can be had.
+    ///
+    /// # Errors
+    /// Sequences that are too long or of another width.
+    pub fn encode(&self, words: &Tensor) -> Result<Tensor> {
+        let (_, t, _) = words.dims3()?;
+        let mask = Tensor::zeros((1, 1, 1, t), DType::F32, &Device::Cpu)?;
+        let start = self.placed(words)?;
+        self.layers.iter().try_fold(start, |x, layer| Ok(layer.forward(&x, &mask, &self.config)?.1))
+    }
+
+    /// Word embeddings `(b, t, d)` with positions and segment added, normalised.
+    fn placed(&self, words: &Tensor) -> Result<Tensor> {
+        let places = self.positions.narrow(0, 0, words.dim(1)?)?;
+        self.norm.apply(&words.broadcast_add(&places)?.broadcast_add(&self.kind)?)
+    }
+
+    /// Length of the longest sequence.
+    fn check_sequences(&self, batch: &[&[u32]]) -> Result<usize> {
+        let t = batch.iter().map(|s| s.len()).max().unwrap_or(0);
         let Config { positions, vocab, .. } = self.config;
         if t == 0 || t > positions {
             return Err(Error::at(&self.folder, format!("a sequence of {t} tokens: the model takes 1 to {positions}")));
@@ -225,6 +253,12 @@ impl Bert {
             let says = format!("token {id} is outside the vocabulary of {vocab}: tokenizer.json is another model's");
             return Err(Error::at(&self.folder, says));
         }
+        Ok(t)
+    }
+
+    /// Embeddings `(b, t, d)` and what is added to attention scores `(b, 1, 1, t)`.
+    fn embed(&self, batch: &[&[u32]]) -> Result<(Tensor, Tensor)> {
+        let (b, t) = (batch.len(), self.check_sequences(batch)?);
         let (mut ids, mut mask) = (vec![0_u32; b * t], vec![f32::MIN; b * t]);
         for (row, sequence) in batch.iter().enumerate() {
             ids[row * t..row * t + sequence.len()].copy_from_slice(sequence);
@@ -232,9 +266,7 @@ impl Bert {
         }
         let mask = Tensor::from_vec(mask, (b, 1, 1, t), &Device::Cpu)?;
         let words = self.words.index_select(&Tensor::from_vec(ids, b * t, &Device::Cpu)?, 0)?.reshape((b, t, ()))?;
-        let places = self.positions.narrow(0, 0, t)?;
-        let start = self.norm.apply(&words.broadcast_add(&places)?.broadcast_add(&self.kind)?)?;
-        Ok((start, mask))
+        Ok((self.placed(&words)?, mask))
     }
 }
 

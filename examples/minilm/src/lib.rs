@@ -9,6 +9,7 @@ pub mod capture;
 pub mod config;
 pub mod corpus;
 pub mod draft;
+mod frozen;
 pub mod geometry;
 pub mod look;
 mod shape;
@@ -16,6 +17,7 @@ pub mod states;
 pub mod store;
 #[path = "../../support/mod.rs"]
 mod support;
+pub mod why;
 
 /// A message of one line for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,5 +54,11 @@ impl From<candle_core::Error> for Error {
 impl From<limpid::Error> for Error {
     fn from(error: limpid::Error) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl From<limpid::attribution::Failure<Error>> for Error {
+    fn from(failure: limpid::attribution::Failure<Error>) -> Self {
+        Self(failure.to_string())
     }
 }

@@ -11,6 +11,9 @@ use limpid_minilm::capture::{Capture, capture};
 use limpid_minilm::geometry::geometry;
 use limpid_minilm::look::look;
 use limpid_minilm::states::states;
+use limpid_minilm::why::Settings;
+use limpid_minilm::why::review::review;
+use limpid_minilm::why::similar::similar;
 use limpid_minilm::{Error, Result};
 
 const HELP: &str = "\
@@ -18,13 +21,19 @@ limpid-minilm capture  MODEL_DIR TEXT_FILE --layer L --out FILE [--max-lines N] 
 limpid-minilm geometry MODEL_DIR --layer L --out DIR [--activations FILE]
 limpid-minilm look     FILE MODEL_DIR --out DIR [--neurons 1,2,3]
 limpid-minilm states   MODEL_DIR TEXT_FILE --out FILE [--max-lines N] [--force]
+limpid-minilm similar  MODEL_DIR SENTENCE SENTENCE [--out DIR] [--json FILE] [--baseline TOKEN] [--budget N]
+limpid-minilm review   MODEL_DIR TEXT_FILE [--sentence TEXT] [--max-lines N] [and the options of similar]
 
 MODEL_DIR  Hugging Face BERT: config.json, model.safetensors, tokenizer.json
 capture    writes one layer's MLP activations, a row per token, to one safetensors file
 geometry   superposition geometry of the layer's MLP output weights: a page with figures, and CSV
 look       sparsity, kurtosis and top tokens of neurons in a captured file: a page, and CSV
 states     all hidden states and activations of a few lines (20), for compare.py
+similar    which words make two sentences similar: attributions by several methods, on the terminal and as a page
+review     the same for the verdict of a classifier trained on lines that start with 0 (negative) or 1 (positive)
 Each line is a document; documents longer than the model's maximum are truncated. Layers and neurons count from 0.
+--baseline is the token that stands for absent words ([MASK]), --budget the most sentences that Shapley values take (1024).
+--json writes token ids and attributions for compare_attribution.py.
 --force replaces an existing FILE. RAYON_NUM_THREADS sets the number of threads.
 ";
 
@@ -37,6 +46,8 @@ struct Options {
     max_lines: Option<u32>,
     batch: Option<usize>,
     neurons: Vec<usize>,
+    sentence: Option<String>,
+    why: Settings,
     force: bool,
     help: bool,
 }
@@ -51,6 +62,10 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> std::result::Result<Op
         match argument {
             Long("layer") => options.layer = Some(number("layer", &parser.value()?.string()?)?),
             Long("out") => options.out = Some(parser.value()?.into()),
+            Long("json") => options.why.json = Some(parser.value()?.into()),
+            Long("baseline") => options.why.baseline = Some(parser.value()?.string()?),
+            Long("budget") => options.why.budget = Some(number("budget", &parser.value()?.string()?)?),
+            Long("sentence") => options.sentence = Some(parser.value()?.string()?),
             Long("activations") => options.activations = Some(parser.value()?.into()),
             Long("max-lines") => options.max_lines = Some(number("max-lines", &parser.value()?.string()?)?),
             Long("batch") => options.batch = Some(number("batch", &parser.value()?.string()?)?),
@@ -74,7 +89,7 @@ fn say(text: &str) {
 }
 
 fn run() -> Result<ExitCode> {
-    let options = read(std::env::args_os().skip(1)).map_err(|e| Error(e.to_string()))?;
+    let mut options = read(std::env::args_os().skip(1)).map_err(|e| Error(e.to_string()))?;
     if options.help {
         say(HELP);
         return Ok(ExitCode::SUCCESS);
@@ -82,6 +97,7 @@ fn run() -> Result<ExitCode> {
     let Some((command, paths)) = options.paths.split_first() else {
         return Err(Error("no command; --help tells all".to_owned()));
     };
+    options.why.out.clone_from(&options.out);
     let missing = |what: &str| Error(format!("{}: {what} is missing; --help tells all", command.display()));
     let layer = || options.layer.ok_or_else(|| missing("--layer"));
     let out = || options.out.clone().ok_or_else(|| missing("--out"));
@@ -102,7 +118,16 @@ fn run() -> Result<ExitCode> {
             say(&format!("{tokens} tokens\n"));
             Ok(ExitCode::SUCCESS)
         }
-        ("capture" | "geometry" | "look" | "states", _) => {
+        ("similar", [model, a, b]) => {
+            let text = |path: &PathBuf| path.to_str().map(str::to_owned).ok_or_else(|| missing("UTF-8"));
+            say(&similar(model, [&text(a)?, &text(b)?], &options.why)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        ("review", [model, text]) => {
+            say(&review(model, text, options.sentence.as_deref(), options.max_lines, &options.why)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        ("capture" | "geometry" | "look" | "states" | "similar" | "review", _) => {
             Err(Error(format!("{}: not the paths it needs; --help tells all", command.display())))
         }
         (other, _) => Err(Error(format!("{other}: no such command; --help tells all"))),

@@ -176,3 +176,17 @@ fn commands_that_are_not_whole() {
     fails(NOTHING, &["geometry", ".", "--out", "geo"], "geometry: --layer is missing");
     fails(NOTHING, &["look", "--colour"], "--colour");
 }
+
+#[test]
+fn nothing_to_explain() {
+    let similar = |a: &'static str, more: [&'static str; 2]| ["similar", ".", a, "the cat", more[0], more[1]];
+    fails(NOTHING, &similar(" ", ["--out", "page"]), "a sentence without words");
+    fails(NOTHING, &similar("mat", ["--baseline", "[NONE]"]), "--baseline [NONE]: no such token");
+    fails(NOTHING, &similar("mat", ["--out", "text.txt"]), "text.txt: exists and is not a folder");
+    fails(NOTHING, &similar("mat", ["--json", "nowhere/a.json"]), "nowhere/a.json: ");
+    fails(NOTHING, &["similar", ".", "mat"], "similar: not the paths it needs");
+    fails(NOTHING, &["review", ".", "text.txt"], "text.txt, line 1: no 0 or 1 at its start");
+    let one_class = |f: &Path| fs::write(f.join("text.txt"), "1 the cat\n1 mat\n1 the mat\n").unwrap();
+    fails(one_class, &["review", ".", "text.txt"], "text.txt: rows of one of the classes is empty");
+    fails(|f| fs::write(f.join("text.txt"), "\n").unwrap(), &["review", ".", "text.txt"], "text.txt: no text");
+}

@@ -6,6 +6,7 @@ mod files;
 mod model;
 mod naive;
 mod pages;
+mod why;
 
 use std::path::Path;
 use std::process::{Command, Output};

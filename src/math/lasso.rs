@@ -47,7 +47,7 @@ pub fn lasso(gram: &ArrayRef2<f64>, c: &[f64], alpha: f64) -> Result<Vec<f64>> {
     check_finite("gram", gram)?;
     check_each("c", c, "a finite number", f64::is_finite)?;
     check_each("alpha", &[alpha], ">= 0 and finite", |alpha: f64| alpha >= 0.0 && alpha.is_finite())?;
-    check_each("gram", &gram.diag(), ">= 0 on the diagonal", |entry: f64| entry >= 0.0)?;
+    check_each("gram", gram.diag(), ">= 0 on the diagonal", |entry: f64| entry >= 0.0)?;
     let accepted = TOLERANCE * c.iter().fold(alpha, |largest, c| largest.max(c.abs()));
     let (mut beta, mut gradient) = (vec![0.0; c.len()], c.to_vec());
     let mut violation = lasso_violation(&gradient, &beta, gram, alpha);

@@ -216,7 +216,12 @@ mod tests {
         let residual = &parts.sum_axis(Axis(0)) + &noise((1, 3, 5), 3).index_axis(Axis(0), 0);
         for kind in [Some(NormKind::Layer), Some(NormKind::RootMeanSquare), None] {
             let gamma = Some(array![1.0, -0.5, 2.0, 1.5, 0.1]);
-            let norm = ResidualNorm { kind, gamma, beta: Some(Array1::linspace(0.0, 1.0, 5)), epsilon: 1e-5 };
+            let norm = ResidualNorm {
+                kind,
+                gamma,
+                beta: Some(Array1::from_iter((0..5).map(|i| 0.25 * f64::from(i)))),
+                epsilon: 1e-5,
+            };
             let readout = Readout { norm, unembed, bias: Some(bias.view()) };
             let split = direct_logit(&parts, Some(&residual), &readout, &[1, 5, 0], Some(&[2])).unwrap();
             let logits = readout.logits(&residual).unwrap();

@@ -77,12 +77,15 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerGradientXActivat
     }
 }
 
+/// Activations, gradients by them, and values of the target.
+pub(in crate::attribution) type Slopes<T> = (Array2<T>, Array2<T>, Array1<T>);
+
 /// Activation `(b, units)` of a layer, gradient of the target by it, and value `(b)` of the target.
 pub(in crate::attribution) fn layer_gradient<T: Scalar, M: Layers<T> + ?Sized>(
     probe: &mut Probe<'_, T, M>,
     layer: usize,
     x: &ArrayRef2<T>,
-) -> Explained<(Array2<T>, Array2<T>, Array1<T>), M::Error> {
+) -> Explained<Slopes<T>, M::Error> {
     let mut h = Array2::zeros((x.nrows(), probe.layer_width(layer)?));
     let (mut gradient, mut values) = (Array2::zeros(h.raw_dim()), vec![T::zero(); x.nrows()]);
     probe.layer(layer, x, &mut h)?;

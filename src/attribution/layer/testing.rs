@@ -23,7 +23,7 @@ pub(in crate::attribution) fn c6() -> (Network<f64>, Array2<f64>) {
     let model = Network::new(16).then(Op::Conv2d(conv)).unwrap().activation(Activation::Relu).unwrap();
     let row = array![1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0];
     let model = model.linear(Array2::from_shape_fn((4, 8), |(_, i)| row[i]), None).unwrap();
-    let image = Array1::range(0.0, 16.0, 1.0).into_shape_with_order((1, 16)).unwrap();
+    let image = Array1::from_iter((0..16).map(f64::from)).into_shape_with_order((1, 16)).unwrap();
     (model.activation(Activation::Relu).unwrap(), image)
 }
 

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn lines_are_no_wider_than_asked_for() {
         let tokens = ["The", "日本語", "unbelievably", "long", "", "e\u{301}", "a"];
-        let scores = Array1::linspace(-1.0, 1.0, 7);
+        let scores = Array1::from_iter((-3..=3).map(|i| f64::from(i) / 3.0));
         for columns in 2..20 {
             let ansi = Ansi { columns: Some(columns), legend: false, ..Ansi::default() };
             let out = plain(&ansi.tokens(&tokens, &scores).unwrap());

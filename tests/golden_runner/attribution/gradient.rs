@@ -126,7 +126,7 @@ fn gradient_shap<T: Scalar>(given: &Given<'_>) -> Answer {
     let (mut model, input) = model::<T>(given)?;
     let index: Array2<f64> = given.array("baseline_index")?;
     let draws = GradientShapDraws {
-        baseline_index: index.mapv(|index| index as usize),
+        baseline_index: index.mapv(|index| num_traits::ToPrimitive::to_usize(&index).unwrap_or(usize::MAX)),
         alpha: given.array("alpha")?,
         noise: if given.has("noise") { Some(given.array("noise")?) } else { None },
     };

@@ -89,8 +89,11 @@ fn neuron_gradient<T: Scalar>(given: &Given<'_>) -> Answer {
     Ok(vec![("attribution", Outcome::tensor(&found.values))])
 }
 
+/// A network, and two batches of its inputs.
+type Runs<T> = (Network<T>, Array2<T>, Array2<T>);
+
 /// `network`, `clean` and `corrupted`.
-fn runs<T: Scalar>(given: &Given<'_>) -> Result<(Network<T>, Array2<T>, Array2<T>), String> {
+fn runs<T: Scalar>(given: &Given<'_>) -> Result<Runs<T>, String> {
     let (clean, corrupted): (Array2<T>, Array2<T>) = (given.array("clean")?, given.array("corrupted")?);
     Ok((network(given, clean.ncols())?, clean, corrupted))
 }

@@ -21,7 +21,7 @@
 //! | `std` | yes | run-time choice of vector instructions, the system's float functions, atomic files |
 //! | `rayon` | yes | parallel loops with the same floats as one thread |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
-//! | `formats` | no | reading and writing of saved autoencoders |
+//! | `formats` | no | reading and writing of saved autoencoders, attributions as JSON |
 //!
 //! Without features the crate is `no_std` with `alloc`.
 //!

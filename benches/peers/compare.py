@@ -21,6 +21,10 @@ def sae(architecture, m, method, steps, faster):
     return "sae_train", dict(architecture=architecture, d=512, m=m, batch=4096, k=32), steps, faster, dict(method=method)
 
 
+# steps (permutations, coalitions), rows
+ATTRIBUTION = {"saliency": (1, 4096), "integrated_gradients": (50, 256), "deep_lift": (1, 4096), "feature_ablation": (1, 256),
+               "shapley_sampling": (25, 32), "kernel_shap": (2000, 8)}
+
 # script, sizes, amount of the peer's work, how many times more limpid gets, what only the peer is told
 WORKLOADS = {
     "superposition 10 x (5, 2)": ("superposition", dict(instances=10, features=5, hidden=2, batch=1024), 500, 20, {}),
@@ -33,9 +37,14 @@ WORKLOADS = {
     "sae relu 4096, dense": sae("relu", 4096, "dense", 4, 2),
     "sae jump_relu 4096, dense": sae("jump_relu", 4096, "dense", 4, 2),
 }
+for label, sizes in {"64-256-256-10": dict(d=64, width=256), "512-2048-2048-10": dict(d=512, width=2048)}.items():
+    large = sizes["d"] == 512
+    for method, (steps, rows) in ATTRIBUTION.items():
+        rows = max(2, rows // 16) if large else rows
+        WORKLOADS[f"{method} {label}"] = ("attribution", dict(method=method, rows=rows, depth=2, steps=steps, **sizes), 2, 1 if large else 5, {})
 if importlib.util.find_spec("sae_lens"):
     WORKLOADS["sae top_k 4096, SAELens"] = sae("top_k", 4096, "saelens", 4, 5)
-AMOUNT = {"superposition": "steps", "gemm": "iterations", "sae_train": "steps"}
+AMOUNT = {"superposition": "steps", "gemm": "iterations", "sae_train": "steps", "attribution": "iterations"}
 
 
 def run(command):

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use limpid::attribution::gradient::{IntegratedGradients, Saliency};
+use limpid::attribution::perturbation::{FeatureAblation, KernelShap, Removal, Sampling, Shapley, Summary, Walks};
 use limpid::attribution::rules::DeepLift;
 use limpid::attribution::target::Logit;
 use limpid::attribution::{Attribution, Batch, Differentiable, Explainer, Forward};
@@ -60,6 +61,18 @@ fn explain(method: &str, mlp: &Mlp, x: &Array2<f32>, steps: usize) -> Result<Att
             IntegratedGradients { steps, ..IntegratedGradients::default() }.attribute(&mut model, x, &target)
         }
         "deep_lift" => DeepLift::default().attribute(&mut mlp.network()?, x, &target),
+        "feature_ablation" => FeatureAblation::default().attribute(&mut model, x, &target),
+        "shapley_sampling" => {
+            // as many permutations as steps, the two ends shared
+            let budget = (steps * (x.ncols() - 1) + 2) as u64;
+            let sampling = Sampling { budget, exact: false, ..Sampling::default() };
+            let method = Shapley { walks: Walks::Independent, sampling };
+            method.by_removal(Removal::default()).attribute(&mut model, x, &target)
+        }
+        "kernel_shap" => {
+            let method = KernelShap { budget: Some(steps as u64), ..KernelShap::default() };
+            method.by_removal(Removal::default()).attribute(&mut model, x, &target)
+        }
         other => return Err(format!("unknown method {other}; --help lists them")),
     };
     found.map_err(|failure| failure.to_string())

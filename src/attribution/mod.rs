@@ -2,12 +2,32 @@
 //!
 //! | family | methods |
 //! |---|---|
-//! | [`circuits`] | attention, residual streams, patching |
-//! | [`perturbation`] | taking parts of the input away: Shapley values and their kin |
-//! | [`faithfulness`] | how good an attribution is |
-//! | [`layer`] | inner units in place of inputs |
+//! | [`gradient`] | saliency, input times gradient, integrated gradients by rule or to a tolerance, over several baselines, SmoothGrad, expected gradients, guided backprop |
+//! | [`layer`] | the same for inner units: layer and neuron integrated gradients, conductance, internal influence, Grad-CAM |
+//! | [`rules`] | DeepLIFT, DeepLIFT-SHAP, LRP and its composites, AttnLRP |
+//! | [`perturbation`] | ablation, occlusion, LIME, Shapley values in many ways, Banzhaf and Owen values, interactions |
+//! | [`circuits`] | attention, residual streams, logit lens, patching, edges |
+//! | [`faithfulness`] | how good an attribution is: erasure, infidelity, sensitivity, complexity, agreement |
+//! | [`aggregate`], [`render`] | from numbers per input to words, and to text, terminals, HTML and SVG |
 //!
-//! A model enters as a small trait or a closure; what is explained is a target; every method is a settings struct.
+//! A model enters as a small trait or a closure ([`model`]); what is explained is a [`target`]; every method is a settings
+//! struct that is an [`Explainer`]. A small [`network`] serves rule methods, tests and small users.
+//!
+//! # Example
+//! ```
+//! use limpid::attribution::gradient::IntegratedGradients;
+//! use limpid::attribution::target::LogProbability;
+//! use limpid::attribution::{Explainer, Network};
+//! use limpid::math::pointwise::Activation;
+//! use ndarray::array;
+//!
+//! let layer = Network::new(3).linear(array![[1.0, -2.0, 0.5], [0.0, 1.0, 1.0]], None)?.activation(Activation::Gelu)?;
+//! let mut model = layer.linear(array![[2.0, 1.0], [-1.0, 1.0]], None)?;
+//! let found = IntegratedGradients::default().attribute(&mut model, &array![[0.3, -0.8, 1.0]], &LogProbability::of(0))?;
+//! // the attributions add up to the difference between input and baseline
+//! assert!(found.delta.unwrap()[0].abs() < 1e-9);
+//! # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
+//! ```
 
 pub mod aggregate;
 pub mod baseline;

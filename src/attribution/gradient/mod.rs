@@ -1,5 +1,6 @@
 //! Attribution by gradients with respect to the input.
 
+mod adaptive;
 mod averaged;
 mod estimate;
 mod gradient_shap;
@@ -10,6 +11,7 @@ mod saliency;
 mod smooth_grad;
 mod walk;
 
+pub use adaptive::AdaptiveIntegratedGradients;
 pub use averaged::Averaged;
 pub use gradient_shap::{GradientShap, GradientShapDraws};
 pub use input_x_gradient::InputXGradient;

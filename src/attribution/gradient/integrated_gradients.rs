@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn two_implementations_of_one_function_agree() {
         for inside in [false, true] {
-            let mut explain = |method: IntegratedGradients<f64>| {
+            let explain = |method: IntegratedGradients<f64>| {
                 method.attribute(&mut two_ways(inside), &array![[3.0, 1.0]], &Logit::of(0)).unwrap()
             };
             let found = explain(by(Rule::GaussLegendre, 50));
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn bad_settings_are_named() {
-        let mut explain = |method: IntegratedGradients<f64>| {
+        let explain = |method: IntegratedGradients<f64>| {
             method.attribute(&mut two_ways(true), &array![[3.0, 1.0]], &Logit::of(0))
         };
         assert!(matches!(

@@ -154,6 +154,7 @@ impl<T: Scalar> Gap<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn sample(at: f64, value: f64, slope: f64) -> Sample<f64> {
         Sample { at, value, slope, gradient: Rc::from([slope].as_slice()), sketch: sketch(&[1.0], &[slope]) }
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn sketches_tell_gradients_apart() {
         let way = alloc::vec![1.0; 50];
-        let mut gradient: alloc::vec::Vec<f64> = (0..50).map(f64::from).collect();
+        let mut gradient: Vec<f64> = (0..50).map(f64::from).collect();
         let before = sketch(&way, &gradient);
         assert_eq!(sketched_jump(&before, &sketch(&way, &gradient), 50), 0.0);
         // the slope along the way stays as it is

@@ -58,12 +58,12 @@ fn distance(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
 }
 
 #[test]
-fn a_smooth_function_takes_fifteen_evaluations() {
+fn a_smooth_function_takes_fifteen_points_and_two_ends() {
     let mut model = Network::<f64>::new(2).linear(array![[1.0, 1.0]], None).unwrap();
     model = model.activation(Activation::Sigmoid).unwrap();
     let found = to(1e-3).attribute(&mut model, &array![[8.0, 4.0]], &Logit::of(0)).unwrap();
-    let sum = 0.499_993_855_825_397_8;
-    assert_eq!((found.evaluations.gradient, found.evaluations.forward, found.status), (15, 2, Status::Converged));
+    let sum = 0.499_993_855_825_397_81;
+    assert_eq!((found.evaluations.gradient, found.evaluations.forward, found.status), (17, 0, Status::Converged));
     assert!((found.values[[0, 0]] - sum * 2.0 / 3.0).abs() < 1e-7 && (found.values[[0, 1]] - sum / 3.0).abs() < 1e-7);
     let estimate = found.error.unwrap()[0];
     assert!((5e-5..2e-4).contains(&estimate) && found.delta.unwrap()[0].abs() < 1e-7, "{estimate}");
@@ -86,7 +86,7 @@ fn a_cubic_is_exact() {
     let square = model.node(Op::Multiply, &[x, x]).unwrap();
     model.node(Op::Multiply, &[square, y]).unwrap();
     let found = to(1e-10).attribute(&mut model, &array![[2.0, 3.0]], &Logit::of(0)).unwrap();
-    assert!(distance(&found.values, &array![[8.0, 4.0]]) < 1e-13 && found.evaluations.gradient == 15);
+    assert!(distance(&found.values, &array![[8.0, 4.0]]) < 1e-13 && found.evaluations.gradient == 17);
 }
 
 #[test]
@@ -94,13 +94,13 @@ fn a_relu_network_is_solved_exactly_and_cheaply() {
     let mut model = mlp(&[6, 16, 8, 3], Activation::Relu);
     let x = noise(4, 6, 1) * 2.0;
     let found = to(1e-9).attribute(&mut model, &x, &Logit::of(1)).unwrap();
-    assert_eq!(found.status, Status::Converged, "{:?} {:?} {:?}", found.error, found.delta, found.evaluations);
+    assert_eq!(found.status, Status::Converged);
     assert!(found.delta.unwrap().iter().all(|delta| delta.abs() < 1e-9));
     let exact = dense(&mut model, &x, &Logit::of(1));
     assert!(distance(&found.values, &exact) < 1e-4, "{} {exact}", found.values);
     // all fixed rules with ten times as many evaluations are far less precise
     let each = found.evaluations.gradient / 4;
-    assert!(each < 120, "{each}");
+    assert!(each < 200, "{each}");
     for rule in [Rule::GaussLegendre, Rule::Left, Rule::Right, Rule::Middle, Rule::Trapezoid, Rule::CaptumTrapezoid] {
         let method = IntegratedGradients { rule, steps: 10 * each as usize, ..Default::default() };
         let fixed = method.attribute(&mut model, &x, &Logit::of(1)).unwrap();
@@ -152,7 +152,7 @@ fn results_depend_neither_on_calls_nor_on_other_rows() {
 fn a_budget_is_kept_and_the_rest_is_named() {
     let mut model = mlp(&[6, 40, 40, 3], Activation::Relu);
     let x = noise(2, 6, 4) * 3.0;
-    for max_evaluations in [15, 16, 31, 50, 100, 333] {
+    for max_evaluations in [17, 18, 33, 50, 100, 333] {
         let method = AdaptiveIntegratedGradients { max_evaluations, ..to(1e-12) };
         let found = method.attribute(&mut model, &x, &LogProbability::of(1)).unwrap();
         assert!(found.evaluations.gradient <= 2 * max_evaluations as u64, "{max_evaluations} {:?}", found.evaluations);
@@ -164,8 +164,7 @@ fn a_budget_is_kept_and_the_rest_is_named() {
 #[test]
 fn a_jump_does_not_converge() {
     let step = |x: &ArrayRef2<f64>, z: &mut ArrayRef2<f64>| {
-        z.zip_mut_with(x, |z, &x| *z = f64::from(u8::from(x > 0.3)) + x);
-        Ok::<(), Error>(())
+        Ok::<(), Error>(z.zip_mut_with(x, |z, &x| *z = f64::from(u8::from(x > 0.3)) + x))
     };
     let mut model = Function::new((1, 1), step).with_vjp(
         move |x: &ArrayRef2<f64>, cotangent: Cotangent<'_, f64>, z: &mut ArrayRef2<f64>, g: &mut ArrayRef2<f64>| {
@@ -184,7 +183,7 @@ fn no_way_is_no_attribution() {
     let mut model = Network::<f64>::new(2).linear(array![[1.0, 1.0]], None).unwrap();
     let method = AdaptiveIntegratedGradients { baseline: x.clone().into(), ..to(0.0) };
     let found = method.attribute(&mut model, &x, &Logit::of(0)).unwrap();
-    assert_eq!((found.values, found.error.unwrap(), found.evaluations.gradient), (array![[0.0, 0.0]], array![0.0], 0));
+    assert_eq!((found.values, found.error.unwrap(), found.evaluations.gradient), (array![[0.0, 0.0]], array![0.0], 2));
 }
 
 #[test]
@@ -194,6 +193,6 @@ fn bad_settings_are_named() {
         |method: AdaptiveIntegratedGradients<f64>| method.attribute(&mut model, &array![[1.0]], &Logit::of(0));
     let negative = explain(to(-1.0));
     assert!(matches!(negative, Err(Failure::Input(Error::OutOfRange { what: "tolerance", .. }))));
-    let few = explain(AdaptiveIntegratedGradients { max_evaluations: 14, ..to(1.0) });
+    let few = explain(AdaptiveIntegratedGradients { max_evaluations: 16, ..to(1.0) });
     assert!(matches!(few, Err(Failure::Input(Error::OutOfRange { what: "max_evaluations", .. }))));
 }

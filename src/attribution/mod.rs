@@ -23,7 +23,7 @@
 //!
 //! let layer = Network::new(3).linear(array![[1.0, -2.0, 0.5], [0.0, 1.0, 1.0]], None)?.activation(Activation::Gelu)?;
 //! let mut model = layer.linear(array![[2.0, 1.0], [-1.0, 1.0]], None)?;
-//! let found = IntegratedGradients::default().attribute(&mut model, &array![[0.3, -0.8, 1.0]], &LogProbability::of(0))?;
+//! let found = IntegratedGradients::default().attribute(&mut model, &array![[0.3_f64, -0.8, 1.0]], &LogProbability::of(0))?;
 //! // the attributions add up to the difference between input and baseline
 //! assert!(found.delta.unwrap()[0].abs() < 1e-9);
 //! # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())

@@ -42,7 +42,7 @@ use crate::{Result, Scalar, Seed};
 /// let found = method.attribute(&mut model, &array![[2.0, 0.5]], &Logit::of(0))?;
 /// // the first input is 2 or 0 away from its baseline, 1 on average
 /// let (value, error) = (found.values[[0, 0]], found.standard_error.unwrap()[[0, 0]]);
-/// assert!((value - 3.0).abs() < 4.0 * error && error < 0.05);
+/// assert!((value - 3.0_f64).abs() < 4.0 * error && error < 0.05);
 /// # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
 /// ```
 #[derive(Clone, PartialEq)]

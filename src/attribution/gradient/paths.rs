@@ -85,6 +85,7 @@ impl<P> fmt::Debug for PathIntegral<P> {
 /// assert_eq!((point, velocity), ([0.5, 1.0], [2.0, 4.0]));
 /// # Ok::<(), limpid::Error>(())
 /// ```
+#[expect(clippy::type_complexity, reason = "a closure has no shorter name")]
 pub fn straight_path<T: Scalar>(
     x: &ArrayRef2<T>,
     baseline: &Baseline<T>,

@@ -27,14 +27,15 @@ use crate::math::quadrature::Rule;
 /// use limpid::attribution::target::Logit;
 /// use limpid::attribution::{Explainer, Network};
 /// use limpid::math::pointwise::Activation;
+/// use limpid::math::quadrature::Rule;
 /// use ndarray::array;
 ///
 /// // relu(x - 1): open on three quarters of the way to 4
 /// let model = Network::new(1).linear(array![[1.0]], Some(array![-1.0]))?;
 /// let mut model = model.activation(Activation::Relu)?;
-/// let method = InternalInfluence { steps: 8, ..InternalInfluence::at(0) };
+/// let method = InternalInfluence { rule: Rule::Middle, steps: 8, ..InternalInfluence::at(0) };
 /// let found = method.attribute(&mut model, &array![[4.0]], &Logit::of(0))?;
-/// assert!((found.values[[0, 0]] - 0.75_f64).abs() < 0.05);
+/// assert!((found.values[[0, 0]] - 0.75_f64).abs() < 1e-12);
 /// # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! A multilayer perceptron with rectifiers, as a caller would write it: two closures over plain matrices.
 
+use limpid::Scalar;
 use limpid::attribution::network::{Linear, Op};
 use limpid::attribution::{Cotangent, Differentiable, Function, Network};
 use limpid::math::gemm::Workspace;
@@ -11,7 +12,7 @@ pub const OUTPUTS: usize = 10;
 
 /// Numbers that a script in any language can make as well: `scale sin(12.9898 (i + 1) + seed)`.
 pub fn pattern(rows: usize, columns: usize, scale: f64, seed: usize) -> Array2<f32> {
-    let value = |index: usize| (scale * (12.9898 * (index + 1) as f64 + seed as f64).sin()) as f32;
+    let value = |index: usize| f32::of(scale * (12.9898 * (index + 1) as f64 + seed as f64).sin());
     Array2::from_shape_fn((rows, columns), |(i, j)| value(i * columns + j))
 }
 

@@ -1,5 +1,7 @@
 //! Rule methods: published numbers, completeness through every operation, conservation of relevance.
 
+use std::sync::Arc;
+
 use limpid::Scalar;
 use limpid::attribution::network::{Conv2d, Linear, MaxPool2d, Mix, Norm, NormKind, Op, Scores, Softmax, Source};
 use limpid::attribution::rules::{
@@ -11,7 +13,7 @@ use limpid::attribution::{Attribution, Baseline, Batch, Explainer, Network, Targ
 use limpid::math::pointwise::Activation;
 use limpid::math::random::fill_normal;
 use limpid::{Error, Seed};
-use ndarray::{Array1, Array2, Array4, array};
+use ndarray::{Array1, Array2, Array4, ArrayRef2, array};
 
 fn random<T: Scalar>(item: u64, shape: (usize, usize)) -> Array2<T> {
     let mut x = Array2::zeros(shape);
@@ -269,4 +271,67 @@ fn settings_out_of_range_are_refused() {
     assert!(
         DeepLift { layer: Some(9), ..DeepLift::default() }.attribute(&mut published(1.0), &x, &Logit::of(0)).is_err()
     );
+}
+
+/// `x + 1` whose gradient comes back in whatever form is asked for.
+#[derive(Debug)]
+enum Hostile {
+    ColumnMajor,
+    WrongShape,
+    TooMany,
+}
+
+impl limpid::attribution::network::Operation<f64> for Hostile {
+    fn width(&self, inputs: &[usize]) -> limpid::Result<usize> {
+        Ok(inputs[0])
+    }
+
+    fn forward(&self, inputs: &[&ArrayRef2<f64>], out: &mut ArrayRef2<f64>) -> limpid::Result<()> {
+        out.assign(&(inputs[0] + 1.0));
+        Ok(())
+    }
+
+    fn vjp(
+        &self,
+        _: &[&ArrayRef2<f64>],
+        _: &ArrayRef2<f64>,
+        by_output: &ArrayRef2<f64>,
+    ) -> limpid::Result<Vec<Array2<f64>>> {
+        Ok(match self {
+            Self::ColumnMajor => vec![by_output.t().as_standard_layout().into_owned().reversed_axes()],
+            Self::WrongShape => vec![Array2::zeros((1, 1))],
+            Self::TooMany => vec![by_output.to_owned(), by_output.to_owned()],
+        })
+    }
+
+    fn linear(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn gradients_of_foreign_operations_are_not_taken_on_trust() {
+    let run = |op: Hostile| {
+        let mut net = Network::new(4).then(linear(1, 4, 2)).unwrap().then(Op::Custom(Arc::new(op))).unwrap();
+        net = net.then(linear(2, 2, 8)).unwrap();
+        DeepLift::default().attribute(&mut net, &random(3, (3, 4)), &Logit::of(0))
+    };
+    assert!(run(Hostile::ColumnMajor).unwrap().delta.unwrap().iter().all(|d| d.abs() < 1e-12));
+    for op in [Hostile::WrongShape, Hostile::TooMany] {
+        assert!(matches!(run(op), Err(limpid::attribution::Failure::Input(Error::Shape { .. }))));
+    }
+}
+
+#[test]
+fn sizes_that_no_row_can_have_are_refused() {
+    let refused = |op: Op<f64>, inputs: &[Source], n: usize| {
+        matches!(Network::new(n).node(op, inputs), Err(Error::Shape { .. } | Error::TooLarge { .. }))
+    };
+    let conv = Conv2d::new(Array4::ones((1, 1, 1, 1)), None, [1, 1], [usize::MAX, usize::MAX], [1, 2, 2]).unwrap();
+    assert!(refused(Op::Conv2d(conv), &[Source::Input], 4));
+    let scores = Scores::new(usize::MAX, usize::MAX, 1.0, false).unwrap();
+    assert!(refused(Op::Scores(scores), &[Source::Input, Source::Input], 12));
+    assert!(refused(Op::Mix(Mix::new(usize::MAX, 3).unwrap()), &[Source::Input, Source::Input], 12));
+    assert!(refused(linear(1, 4, 2), &[Source::Input], usize::MAX - 1));
+    assert!(refused(Op::Activation(Activation::Relu), &[Source::Input], usize::MAX));
 }

@@ -37,10 +37,10 @@ impl<T: Scalar> Scores<T> {
     }
 
     pub(super) fn width(&self, query: usize, key: usize) -> Result<usize> {
-        whole_parts("queries", query, self.heads * self.tokens)?;
+        whole_parts("queries", query, self.heads.saturating_mul(self.tokens))?;
         whole_parts("keys", key, query)?;
         whole_parts("queries", query, key)?;
-        Ok(self.heads * self.tokens * self.tokens)
+        Ok(square(self.heads, self.tokens))
     }
 
     /// Calls `work(place of the score, range of the query, range of the key)` for every score that is not masked.
@@ -80,6 +80,11 @@ impl<T: Scalar> Scores<T> {
     }
 }
 
+/// Number of weights of all heads; more than any network allows where it is more than a number can be.
+fn square(heads: usize, tokens: usize) -> usize {
+    heads.saturating_mul(tokens).saturating_mul(tokens)
+}
+
 /// Values mixed by attention weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mix {
@@ -98,10 +103,10 @@ impl Mix {
     }
 
     pub(super) fn width(self, weights: usize, values: usize) -> Result<usize> {
-        let square = self.heads * self.tokens * self.tokens;
+        let square = square(self.heads, self.tokens);
         whole_parts("attention weights", weights, square)?;
         whole_parts("attention weights", square, weights)?;
-        whole_parts("values", values, self.heads * self.tokens)?;
+        whole_parts("values", values, self.heads.saturating_mul(self.tokens))?;
         Ok(values)
     }
 

@@ -27,7 +27,7 @@ impl Window {
         let [_, height, width] = input;
         let mut output = [0; 2];
         for (axis, size) in [height, width].into_iter().enumerate() {
-            let padded = size + 2 * padding[axis];
+            let padded = padding[axis].saturating_mul(2).saturating_add(size);
             if kernel[axis] > padded {
                 let (expected, got) = (Dims::new(&[padded]), Dims::new(&[kernel[axis]]));
                 return Err(Error::Shape { what: "kernel", expected, got });
@@ -38,7 +38,7 @@ impl Window {
     }
 
     pub(super) fn check(&self, width: usize) -> Result<()> {
-        let expected: usize = self.input.iter().product();
+        let expected = self.input.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
         if width == expected {
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl Window {
 
     /// Windows per channel.
     pub(super) fn positions(&self) -> usize {
-        self.output[0] * self.output[1]
+        self.output[0].saturating_mul(self.output[1])
     }
 
     /// Elements of a window.
@@ -120,7 +120,7 @@ impl<T: Scalar> Conv2d<T> {
 
     pub(super) fn width(&self, width: usize) -> Result<usize> {
         self.window.check(width)?;
-        Ok(self.weight.nrows() * self.window.positions())
+        Ok(self.weight.nrows().saturating_mul(self.window.positions()))
     }
 
     /// The windows of one image as columns: `(i kh kw, positions)`.

@@ -32,7 +32,7 @@ impl<T: Scalar> Embedding<T> {
 
     #[expect(clippy::unnecessary_wraps, reason = "the same form for all operations")]
     pub(super) fn width(&self, width: usize) -> Result<usize> {
-        Ok(width * self.table.ncols())
+        Ok(width.saturating_mul(self.table.ncols()))
     }
 
     pub(super) fn forward(&self, x: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {

@@ -57,7 +57,7 @@ impl<T: Scalar> Linear<T> {
 
     pub(super) fn width(&self, width: usize) -> Result<usize> {
         whole_parts("input of linear", width, self.weight.ncols())?;
-        Ok(width / self.weight.ncols() * self.weight.nrows())
+        Ok((width / self.weight.ncols()).saturating_mul(self.weight.nrows()))
     }
 
     pub(super) fn forward(&self, x: &ArrayRef2<T>, out: &mut ArrayRef2<T>) {

@@ -23,7 +23,7 @@ impl MaxPool2d {
 
     pub(super) fn width(self, width: usize) -> Result<usize> {
         self.window.check(width)?;
-        Ok(self.window.channels() * self.window.positions())
+        Ok(self.window.channels().saturating_mul(self.window.positions()))
     }
 
     /// For every output in order, the input that wins its window.

@@ -33,9 +33,12 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, ArrayRef2};
 
 use super::model::{Cotangent, Differentiable, Forward, Layers};
-use crate::error::{check_not_empty, check_shape};
+use crate::error::{check_limit, check_not_empty, check_shape};
 use crate::math::pointwise::Activation;
 use crate::{Error, Result, Scalar};
+
+/// Most values of a row that an operation takes or gives.
+pub const MAX_WIDTH: usize = 1 << 26;
 
 /// Where an operation takes its input from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,10 +101,14 @@ impl<T: Scalar> Network<T> {
     /// Adds an operation on the results of earlier ones.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a node that does not exist, [`Error::Shape`] where the operation does not fit its inputs.
+    /// [`Error::OutOfRange`] for a node that does not exist, [`Error::Shape`] where the operation does not fit its inputs,
+    /// [`Error::TooLarge`] above [`MAX_WIDTH`].
     pub fn node(&mut self, op: Op<T>, inputs: &[Source]) -> Result<Source> {
         let widths = inputs.iter().map(|&source| self.width(source)).collect::<Result<Vec<usize>>>()?;
         let width = op.width(&widths)?;
+        for &width in widths.iter().chain([&width]) {
+            check_limit("values of a row", width, MAX_WIDTH)?;
+        }
         self.nodes.push(Node { op, inputs: inputs.to_vec(), width });
         Ok(Source::Node(self.nodes.len() - 1))
     }

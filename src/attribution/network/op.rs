@@ -7,6 +7,7 @@ use core::fmt;
 use ndarray::{Array1, Array2, ArrayRef2};
 
 use super::{Conv2d, Embedding, Linear, MaxPool2d, Mix, Norm, Scores, Softmax, activation};
+use crate::error::check_shape;
 use crate::math::pointwise::Activation;
 use crate::{Dims, Error, Result, Scalar};
 
@@ -115,7 +116,7 @@ impl<T: Scalar> Op<T> {
     ///
     /// # Errors
     /// Whatever is wrong with the values.
-    pub fn forward(&self, inputs: &[&ArrayRef2<T>], out: &mut ArrayRef2<T>) -> Result<()> {
+    pub(crate) fn forward(&self, inputs: &[&ArrayRef2<T>], out: &mut ArrayRef2<T>) -> Result<()> {
         match (self, inputs) {
             (Self::Linear(op), [x]) => op.forward(x, out),
             (Self::Conv2d(op), [x]) => op.forward(x, out),
@@ -148,7 +149,12 @@ impl<T: Scalar> Op<T> {
     ///
     /// # Errors
     /// Whatever is wrong with the values.
-    pub fn vjp(&self, inputs: &[&ArrayRef2<T>], output: &ArrayRef2<T>, by_output: Array2<T>) -> Result<Vec<Array2<T>>> {
+    pub(crate) fn vjp(
+        &self,
+        inputs: &[&ArrayRef2<T>],
+        output: &ArrayRef2<T>,
+        by_output: Array2<T>,
+    ) -> Result<Vec<Array2<T>>> {
         let g = &by_output;
         Ok(match (self, inputs) {
             (Self::Linear(op), [_]) => alloc::vec![op.vjp(g)],
@@ -168,7 +174,7 @@ impl<T: Scalar> Op<T> {
             }
             (Self::Multiply, [a, b]) => alloc::vec![times(g, b), times(g, a)],
             (Self::Shift(_), [_]) => alloc::vec![by_output],
-            (Self::Custom(op), _) => op.vjp(inputs, output, g)?,
+            (Self::Custom(op), _) => checked(op.vjp(inputs, output, g)?, inputs)?,
             _ => return Err(wrong_count(inputs.len())),
         })
     }
@@ -192,6 +198,21 @@ impl<T: Scalar> Op<T> {
             _ => false,
         }
     }
+}
+
+/// The gradients of a caller's operation, row-major; neither number nor shape is taken on trust.
+fn checked<T: Scalar>(gradients: Vec<Array2<T>>, inputs: &[&ArrayRef2<T>]) -> Result<Vec<Array2<T>>> {
+    if gradients.len() != inputs.len() {
+        let (expected, got) = (Dims::new(&[inputs.len()]), Dims::new(&[gradients.len()]));
+        return Err(Error::Shape { what: "gradients of an operation", expected, got });
+    }
+    for (gradient, input) in gradients.iter().zip(inputs) {
+        check_shape("gradient of an operation", gradient, input.shape())?;
+    }
+    let row_major = |gradient: Array2<T>| {
+        if gradient.is_standard_layout() { gradient } else { gradient.as_standard_layout().into_owned() }
+    };
+    Ok(gradients.into_iter().map(row_major).collect())
 }
 
 fn times<T: Scalar>(g: &ArrayRef2<T>, x: &ArrayRef2<T>) -> Array2<T> {

@@ -14,15 +14,10 @@ pub struct Trace<T> {
     values: Vec<Array2<T>>,
 }
 
-impl<T> Default for Trace<T> {
+impl<T: Scalar> Default for Trace<T> {
     fn default() -> Self {
-        Self { input: Array2::from_shape_fn((0, 0), |_| unreachable_element()), values: Vec::new() }
+        Self { input: Array2::zeros((0, 0)), values: Vec::new() }
     }
-}
-
-/// An array without elements asks for none.
-fn unreachable_element<T>() -> T {
-    unreachable!("an empty array has no elements")
 }
 
 impl<T: Scalar> Trace<T> {

@@ -46,6 +46,7 @@ pub(crate) mod probe;
 pub mod render;
 pub mod result;
 pub mod rules;
+pub(crate) mod sweep;
 pub mod target;
 
 pub use baseline::Baseline;

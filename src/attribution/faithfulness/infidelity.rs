@@ -18,9 +18,10 @@ use core::cell::RefCell;
 
 use ndarray::{Array1, Array3, ArrayRef2};
 
-use super::masking::{Copies, mean_and_error};
+use super::masking::mean_and_error;
 use crate::attribution::baseline::BaselineRows;
 use crate::attribution::perturbation::Players;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Baseline, Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
 use crate::math::random::{fill_normal, uniform};
@@ -150,7 +151,7 @@ impl<T: Scalar> Infidelity<T> {
         (x, attribution): (&ArrayRef2<T>, &ArrayRef2<T>),
         target: &dyn Target<T>,
     ) -> Explained<InfidelityReport, M::Error> {
-        let mut copies = Copies::new(model, x, target, self.batch)?;
+        let mut copies = Sweep::new(model, x, target, self.batch)?;
         check_shape("attribution", attribution, x.shape())?;
         check_finite("attribution", attribution)?;
         let draws = self.draws(x)?;

@@ -6,12 +6,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Slice};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 
 use crate::attribution::baseline::BaselineRows;
 use crate::attribution::perturbation::Players;
-use crate::attribution::probe::Probe;
-use crate::attribution::{Baseline, Batch, Evaluations, Explained, Forward, Target};
+use crate::attribution::sweep::Sweep;
+use crate::attribution::{Baseline, Batch, Explained, Forward, Target};
 use crate::error::{check_finite, check_shape};
 use crate::{Error, Result, Scalar};
 
@@ -88,71 +88,9 @@ pub fn group_values<T: Scalar>(attribution: &ArrayRef2<T>, groups: &[usize], by:
     Ok(values)
 }
 
-/// Many changed copies of the inputs through the model, a batch at a time.
-pub(super) struct Copies<'a, T, M: ?Sized> {
-    probe: Probe<'a, T, M>,
-    x: &'a ArrayRef2<T>,
-    batch: usize,
-}
-
-impl<'a, T: Scalar, M: Forward<T> + ?Sized> Copies<'a, T, M> {
-    pub(super) fn new(model: &'a mut M, x: &'a ArrayRef2<T>, target: &'a dyn Target<T>, batch: Batch) -> Result<Self> {
-        Ok(Self { probe: Probe::new(model, x, target)?, x, batch: batch.rows(x.ncols())? })
-    }
-
-    pub(super) fn evaluations(&self) -> Evaluations {
-        self.probe.evaluations()
-    }
-
-    pub(super) fn n_outputs(&self) -> usize {
-        self.probe.n_outputs()
-    }
-
-    /// Runs one copy of an input for every item `(example, what)`, in their order.
-    ///
-    /// `change` turns the copy of row `example` into the item's input; `take` gets the value of the target and all outputs.
-    pub(super) fn run<K: Copy>(
-        &mut self,
-        items: impl IntoIterator<Item = (usize, K)>,
-        mut change: impl FnMut(usize, K, &mut [T]),
-        mut take: impl FnMut(usize, K, T, &[T]),
-    ) -> Explained<(), M::Error> {
-        let mut items = items.into_iter();
-        let mut chunk: Vec<(usize, K)> = items.by_ref().take(self.batch).collect();
-        let mut inputs = Array2::zeros((chunk.len(), self.x.ncols()));
-        let mut outputs = Array2::zeros((chunk.len(), self.probe.n_outputs()));
-        while !chunk.is_empty() {
-            for (&(example, item), mut row) in chunk.iter().zip(inputs.rows_mut()) {
-                row.assign(&self.x.row(example));
-                change(example, item, row.as_slice_mut().unwrap_or_default());
-            }
-            let now = Slice::from(..chunk.len());
-            let mut outputs = outputs.slice_axis_mut(Axis(0), now);
-            self.probe.outputs(&inputs.slice_axis(Axis(0), now), &mut outputs)?;
-            for (&(example, item), z) in chunk.iter().zip(outputs.rows()) {
-                let z = z.to_slice().unwrap_or_default();
-                take(example, item, self.probe.value_of(example, z), z);
-            }
-            chunk.clear();
-            chunk.extend(items.by_ref().take(self.batch));
-        }
-        Ok(())
-    }
-}
-
-impl<T: Scalar, M: Forward<T> + ?Sized> Copies<'_, T, M> {
-    /// Values of the target for the inputs themselves, `(b)`.
-    pub(super) fn unchanged(&mut self) -> Explained<Array1<T>, M::Error> {
-        let mut values = Array1::zeros(self.x.nrows());
-        let items = (0..self.x.nrows()).map(|row| (row, ()));
-        self.run(items, |_, (), _| {}, |row, (), value, _| values[row] = value)?;
-        Ok(values)
-    }
-}
-
 /// Inputs with some players at the baseline through the model.
 pub(super) struct Masked<'a, T, M: ?Sized> {
-    pub(super) copies: Copies<'a, T, M>,
+    pub(super) copies: Sweep<'a, T, M>,
     pub(super) players: Players,
     baseline: BaselineRows<'a, T>,
 }
@@ -164,14 +102,14 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Masked<'a, T, M> {
         target: &'a dyn Target<T>,
         masking: &'a Masking<T>,
     ) -> Result<Self> {
-        let copies = Copies::new(model, x, target, masking.batch)?;
+        let copies = Sweep::new(model, x, target, masking.batch)?;
         let players = Players::new(masking.groups.as_deref(), x.ncols())?;
         Ok(Self { copies, players, baseline: masking.baseline.rows(x)? })
     }
 
     /// Checks that `attribution: (b, M)` has a finite value for every player.
     pub(super) fn check(&self, attribution: &ArrayRef2<T>) -> Result<()> {
-        check_shape("attribution", attribution, &[self.copies.x.nrows(), self.players.count])?;
+        check_shape("attribution", attribution, &[self.copies.x().nrows(), self.players.count])?;
         check_finite("attribution", attribution)
     }
 
@@ -196,7 +134,7 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Masked<'a, T, M> {
 
     /// Values of the target for the inputs and for the baselines, each `(b)`.
     pub(super) fn ends(&mut self) -> Explained<[Array1<T>; 2], M::Error> {
-        let rows = self.copies.x.nrows();
+        let rows = self.copies.x().nrows();
         let mut ends = [Array1::zeros(rows), Array1::zeros(rows)];
         let items = [0, 1].into_iter().flat_map(|end| (0..rows).map(move |row| (row, end)));
         self.run(items, |_, end, _| end == 1, |row, end, value, _| ends[end][row] = value)?;
@@ -206,7 +144,7 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Masked<'a, T, M> {
     /// Change of the target's value by each player alone at the baseline, `f(x) - f(x without it)`, `(b, M)`, for the values
     /// `full: (b)` of the inputs.
     pub(super) fn single_drops(&mut self, full: &ArrayRef1<T>) -> Explained<Array2<T>, M::Error> {
-        let (rows, count) = (self.copies.x.nrows(), self.players.count);
+        let (rows, count) = (self.copies.x().nrows(), self.players.count);
         let mut drops = Array2::zeros((rows, count));
         let items = (0..rows).flat_map(|row| (0..count).map(move |player| (row, player)));
         let take = |row: usize, player, value, _: &[T]| drops[[row, player]] = full[row] - value;

@@ -21,8 +21,9 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef2};
 
-use super::masking::{Copies, Masked, Masking, mean};
+use super::masking::{Masked, Masking, mean};
 use crate::attribution::perturbation::Players;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
 use crate::math::random::fill_normal;
@@ -154,7 +155,7 @@ impl<T: Scalar> MonotonicityCorrelation<T> {
         attribution: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Vec<Option<f64>>, M::Error> {
-        let mut copies = Copies::new(model, x, target, self.batch)?;
+        let mut copies = Sweep::new(model, x, target, self.batch)?;
         let players = Players::new(self.groups.as_deref(), x.ncols())?;
         check_shape("attribution", attribution, &[x.nrows(), players.count])?;
         check_finite("attribution", attribution)?;

@@ -18,7 +18,8 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, Array3, ArrayRef2, ArrayRef3, ArrayView3};
 
 use super::decision::Decision;
-use super::masking::{Copies, mean, places};
+use super::masking::{mean, places};
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
 use crate::math::random::fill_normal;
@@ -238,7 +239,7 @@ impl<T: Scalar> Road<T> {
         attribution: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<RoadReport<T>, M::Error> {
-        let mut copies = Copies::new(model, x, target, self.batch)?;
+        let mut copies = Sweep::new(model, x, target, self.batch)?;
         self.decision.check(copies.n_outputs())?;
         let pixels = self.pixels(x, attribution)?;
         let counts: Vec<usize> = self.percents.iter().map(|percent| pixels.ncols() * percent / 100).collect();

@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 use ndarray::{Array2, ArrayRef2, ArrayView1};
 
 use super::decision::Decision;
-use super::masking::Copies;
 use super::neighbourhood::Neighbourhood;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Attribution, Batch, Evaluations, Explained, Explainer, Forward, Target};
 use crate::error::{check_each, check_shape};
 use crate::{Scalar, Seed};
@@ -143,7 +143,7 @@ impl<T: Scalar> Stability<T> {
         (x, target): (&'a ArrayRef2<T>, &dyn Target<T>),
         evaluations: &mut Evaluations,
     ) -> Explained<Point<'a, T>, M::Error> {
-        let mut copies = Copies::new(model, x, target, self.batch)?;
+        let mut copies = Sweep::new(model, x, target, self.batch)?;
         let mut outputs = Array2::zeros((x.nrows(), copies.n_outputs()));
         let take = |row: usize, (), _, z: &[T]| outputs.row_mut(row).assign(&ArrayView1::from(z));
         copies.run((0..x.nrows()).map(|row| (row, ())), |_, (), _| {}, take)?;

@@ -15,9 +15,8 @@ use alloc::format;
 use ndarray::{Array2, ArrayRef2};
 
 use super::groups::Groups;
-use super::sweep::Sweep;
 use crate::Scalar;
-use crate::attribution::probe::Probe;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Forward, Target};
 
 /// The output's loss without each group of features: `1 + M` rows for an input with `M` groups.
@@ -63,7 +62,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for FeatureAblation<T> {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
-        let mut sweep = Sweep::new(Probe::new(model, x, target)?, x, self.batch)?;
+        let mut sweep = Sweep::new(model, x, target, self.batch)?;
         let (groups, (rows, n), baseline) = (&self.groups, x.dim(), self.baseline.rows(x)?);
         groups.check(rows, n)?;
         let output = sweep.unchanged()?;
@@ -71,14 +70,14 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for FeatureAblation<T> {
         sweep.run(
             (0..rows).flat_map(|row| (0..groups.count(row, n)).map(move |group| (row, group))),
             |row, group, changed| groups.remove(row, |other| other == group, baseline.row(row), changed),
-            |row, group, value| {
+            |row, group, value, _| {
                 for feature in (0..n).filter(|&feature| groups.of(row, feature) == group) {
                     values[[row, feature]] = output[row] - value;
                 }
             },
         )?;
         let mut result = Attribution::new("feature_ablation", format!("{self:?}"), values, output);
-        result.evaluations = sweep.probe.evaluations();
+        result.evaluations = sweep.evaluations();
         Ok(result)
     }
 }

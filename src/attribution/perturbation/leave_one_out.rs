@@ -12,8 +12,7 @@ use alloc::format;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 
-use super::sweep::Sweep;
-use crate::attribution::probe::Probe;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Forward, Target};
 use crate::error::check_each;
 use crate::{Dims, Error, Result, Scalar};
@@ -80,7 +79,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for LeaveOneOut<T> {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
-        let mut sweep = Sweep::new(Probe::new(model, x, target)?, x, self.batch)?;
+        let mut sweep = Sweep::new(model, x, target, self.batch)?;
         let ((rows, n), width) = (x.dim(), self.width);
         let (tokens, baseline) = (tokens(n, width)?, self.baseline.rows(x)?);
         let output = sweep.unchanged()?;
@@ -92,10 +91,10 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for LeaveOneOut<T> {
                 let baseline = baseline.row(row);
                 features.for_each(|feature| changed[feature] = baseline[feature]);
             },
-            |row, token, value| values[[row, token]] = output[row] - value,
+            |row, token, value, _| values[[row, token]] = output[row] - value,
         )?;
         let mut result = Attribution::new("leave_one_out", format!("{self:?}"), values, output);
-        result.evaluations = sweep.probe.evaluations();
+        result.evaluations = sweep.evaluations();
         Ok(result)
     }
 }

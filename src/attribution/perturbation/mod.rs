@@ -43,7 +43,6 @@ mod shapley;
 mod similarity;
 mod summary;
 mod surrogate;
-mod sweep;
 #[cfg(test)]
 mod testing;
 mod unbiased_kernel_shap;

@@ -16,8 +16,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2, ArrayView1};
 
-use super::sweep::Sweep;
-use crate::attribution::probe::Probe;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Attribution, Baseline, Batch, Explained, Explainer, Forward, Target};
 use crate::error::check_each;
 use crate::{Dims, Error, Result, Scalar};
@@ -172,7 +171,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for Occlusion<T> {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
-        let mut sweep = Sweep::new(Probe::new(model, x, target)?, x, self.batch)?;
+        let mut sweep = Sweep::new(model, x, target, self.batch)?;
         let (rows, n) = x.dim();
         check_each("n", &[n as f64], ">= 1", |n: f64| n >= 1.0)?;
         let windows = Windows::new(&self.input_shape, &self.window, &self.stride, n)?;
@@ -182,7 +181,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for Occlusion<T> {
         sweep.run(
             (0..rows).flat_map(|row| (0..windows.count).map(move |number| (row, number))),
             |row, number, changed| windows.occlude(number, baseline.row(row), changed),
-            |row, number, value| {
+            |row, number, value, _| {
                 let loss = output[row] - value;
                 windows.for_each(number, |feature| sums[[row, feature]] += loss);
             },
@@ -192,7 +191,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for Occlusion<T> {
             column.mapv_inplace(|sum| sum / count);
         }
         let mut result = Attribution::new("occlusion", format!("{self:?}"), sums, output);
-        result.evaluations = sweep.probe.evaluations();
+        result.evaluations = sweep.evaluations();
         Ok(result)
     }
 }

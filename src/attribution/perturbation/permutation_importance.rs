@@ -15,8 +15,7 @@ use alloc::vec::Vec;
 use ndarray::{Array2, ArrayRef2};
 
 use super::groups::Groups;
-use super::sweep::Sweep;
-use crate::attribution::probe::Probe;
+use crate::attribution::sweep::Sweep;
 use crate::attribution::{Attribution, Batch, Explained, Explainer, Forward, Status, Target};
 use crate::error::check_each;
 use crate::math::random::below;
@@ -76,7 +75,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for PermutationImportanc
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
-        let mut sweep = Sweep::new(Probe::new(model, x, target)?, x, self.batch)?;
+        let mut sweep = Sweep::new(model, x, target, self.batch)?;
         let (groups, (rows, n)) = (&self.groups, x.dim());
         groups.check(rows, n)?;
         check_each("repeats", &[self.repeats as f64], ">= 1", |repeats: f64| repeats >= 1.0)?;
@@ -93,7 +92,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for PermutationImportanc
                 (0..rows).map(move |row| (row, (repeat, group, order[row])))
             }),
             |row, (_, group, other), changed| groups.remove(row, |of| of == group, x.row(other), changed),
-            |row, (repeat, group, _), value| {
+            |row, (repeat, group, _), value, _| {
                 // Welford's update, which does not cancel
                 let (loss, at) = ((output[row] - value).as_f64(), [row, group]);
                 let before = loss - mean[at];
@@ -108,7 +107,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for PermutationImportanc
         let repeats = self.repeats as f64;
         result.standard_error =
             (self.repeats > 1).then(|| spread(&square.mapv(|sum| libm::sqrt(sum / (repeats - 1.0) / repeats))));
-        (result.evaluations, result.seed) = (sweep.probe.evaluations(), Some(self.seed));
+        (result.evaluations, result.seed) = (sweep.evaluations(), Some(self.seed));
         result.status = Status::Finished;
         Ok(result)
     }

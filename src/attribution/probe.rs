@@ -6,7 +6,7 @@ use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2};
 
 use super::failure::{Explained, Failure};
 use super::model::{Differentiable, Forward, Layers};
-use super::result::Evaluations;
+use super::result::{Attribution, Evaluations};
 use super::target::Target;
 use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::{Result, Scalar};
@@ -90,6 +90,11 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Probe<'_, T, M> {
     /// Whether the model's gradients are exact.
     pub(crate) fn exact_gradients(&self) -> bool {
         self.model.exact_gradients()
+    }
+
+    /// The result with what it took: rows that the model was run for, and whether its gradients are exact.
+    pub(crate) fn account(&self, result: Attribution<T>) -> Attribution<T> {
+        Attribution { evaluations: self.evaluations, exact_gradients: self.model.exact_gradients(), ..result }
     }
 }
 

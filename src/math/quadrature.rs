@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_biased_trapezoid_is_what_it_says() {
         let nodes = Rule::CaptumTrapezoid.nodes::<f64>(4).unwrap();
-        assert_eq!(nodes.points, Rule::Trapezoid.nodes(4).unwrap().points);
+        assert_eq!(nodes.points, Rule::Trapezoid.nodes::<f64>(4).unwrap().points);
         assert_eq!(nodes.weights, array![0.125, 0.25, 0.25, 0.125]);
         assert!(matches!(Rule::CaptumTrapezoid.nodes::<f64>(1), Err(Error::OutOfRange { .. })));
     }

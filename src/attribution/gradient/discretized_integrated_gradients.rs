@@ -122,9 +122,7 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for DiscretizedIn
         }
         let mut result = Attribution::new("discretized_integrated_gradients", format!("{self:?}"), values, output);
         result.status = Status::Finished;
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result.against(base, !self.multiply_by_inputs))
+        Ok(probe.account(result.against(base, !self.multiply_by_inputs)))
     }
 }
 

@@ -219,10 +219,10 @@ impl<T: Scalar> GradientShap<T> {
         let mut result = Attribution::new("gradient_shap", format!("{self:?}"), estimates.values(), output);
         result.standard_error = estimates.standard_errors();
         result.status = estimates.status();
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
         let count = T::of(bases.ncols() as f64);
-        result.complete_to(bases.rows().into_iter().map(|row| crate::math::reduce::sum(&row) / count).collect())
+        probe
+            .account(result)
+            .complete_to(bases.rows().into_iter().map(|row| crate::math::reduce::sum(&row) / count).collect())
     }
 }
 

@@ -10,12 +10,11 @@
 //! (arXiv 1605.01713).
 
 use alloc::format;
-use alloc::vec;
 
-use ndarray::{Array1, Array2, ArrayRef2};
+use ndarray::{Array2, ArrayRef2};
 
+use super::one_pass::one_pass;
 use crate::Scalar;
-use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Differentiable, Explained, Explainer, Target};
 
 /// The gradient of the target times the input.
@@ -43,14 +42,8 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for InputXGradien
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
-        let mut probe = Probe::new(model, x, target)?;
-        let (mut values, mut gradient) = (vec![T::zero(); x.nrows()], Array2::zeros(x.raw_dim()));
-        probe.gradients(x, |row| row, &mut values, &mut gradient)?;
-        gradient.zip_mut_with(x, |g, &x| *g *= x);
-        let mut result = Attribution::new("input_x_gradient", format!("{self:?}"), gradient, Array1::from(values));
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result)
+        let times_input = |gradient: &mut Array2<T>| gradient.zip_mut_with(x, |g, &x| *g *= x);
+        one_pass(("input_x_gradient", format!("{self:?}")), model, x, target, times_input)
     }
 
     fn is_per_row(&self) -> bool {

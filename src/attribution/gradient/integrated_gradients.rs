@@ -83,9 +83,7 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for IntegratedGra
         let values = scaled(&means, x, &baselines, self.multiply_by_inputs);
         let mut result = Attribution::new("integrated_gradients", format!("{self:?}"), values, output);
         result.status = Status::Finished;
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result.against(base, self.multiply_by_inputs))
+        Ok(probe.account(result.against(base, self.multiply_by_inputs)))
     }
 
     fn is_per_row(&self) -> bool {

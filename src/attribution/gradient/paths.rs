@@ -128,9 +128,7 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized, P: Fn(usize, f64, &mut [T], &mut 
         let mut result = Attribution::new("path_integral", String::new(), sums.mapv(T::of), output);
         result.options = alloc::format!("{self:?}");
         result.status = Status::Finished;
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result.complete_to(base))
+        Ok(probe.account(result.complete_to(base)))
     }
 }
 

@@ -7,12 +7,11 @@
 //! Source: Simonyan et al., "Deep Inside Convolutional Networks" (arXiv 1312.6034), section 3.
 
 use alloc::format;
-use alloc::vec;
 
-use ndarray::{Array1, Array2, ArrayRef2};
+use ndarray::ArrayRef2;
 
+use super::one_pass::one_pass;
 use crate::Scalar;
-use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Differentiable, Explained, Explainer, Target};
 
 /// The gradient of the target.
@@ -49,16 +48,11 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for Saliency {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
-        let mut probe = Probe::new(model, x, target)?;
-        let (mut values, mut gradient) = (vec![T::zero(); x.nrows()], Array2::zeros(x.raw_dim()));
-        probe.gradients(x, |row| row, &mut values, &mut gradient)?;
-        if self.absolute {
-            gradient.mapv_inplace(T::abs);
-        }
-        let mut result = Attribution::new("saliency", format!("{self:?}"), gradient, Array1::from(values));
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result)
+        one_pass(("saliency", format!("{self:?}")), model, x, target, |gradient| {
+            if self.absolute {
+                gradient.mapv_inplace(T::abs);
+            }
+        })
     }
 
     fn is_per_row(&self) -> bool {
@@ -72,7 +66,7 @@ mod tests {
     use crate::attribution::target::Logit;
     use crate::attribution::{Failure, Network};
     use crate::math::pointwise::Activation;
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     #[test]
     fn a_kink_has_no_slope() {

@@ -110,9 +110,7 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for SequentialInt
         let values = scaled(&means, x, &baselines, self.multiply_by_inputs);
         let mut result = Attribution::new("sequential_integrated_gradients", format!("{self:?}"), values, output);
         result.status = Status::Finished;
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result)
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

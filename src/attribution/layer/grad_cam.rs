@@ -111,10 +111,8 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for GradCam {
         let places = self.places(probe.layer_width(self.layer)?)?;
         let (h, gradient, output) = layer_gradient(&mut probe, self.layer, x)?;
         let map = self.map(&h, &gradient, places);
-        let mut result = Attribution::new("grad_cam", format!("{self:?}"), map, output);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result)
+        let result = Attribution::new("grad_cam", format!("{self:?}"), map, output);
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

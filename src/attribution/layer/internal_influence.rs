@@ -91,10 +91,8 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for InternalInfluence<T> 
         }
         let output = values(&mut probe, x, rows)?;
         let mut result = Attribution::new("internal_influence", format!("{self:?}"), scaled(&sums, None), output);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
-        Ok(result)
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

@@ -170,10 +170,8 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerConductance<T> {
         let base = values(&mut probe, &baseline, rows)?;
         let result = Attribution::new("layer_conductance", format!("{self:?}"), scaled(&found, None), output);
         let mut result = result.complete_to(base);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
-        Ok(result)
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

@@ -66,10 +66,8 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerGradientXActivat
         if self.multiply_by_inputs {
             found *= &h;
         }
-        let mut result = Attribution::new("layer_gradient_x_activation", format!("{self:?}"), found, output);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(result)
+        let result = Attribution::new("layer_gradient_x_activation", format!("{self:?}"), found, output);
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

@@ -109,10 +109,8 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for LayerIntegratedGradie
         let (output, base) = (values(&mut probe, x, rows)?, values(&mut probe, &baseline, rows)?);
         let result = Attribution::new("layer_integrated_gradients", format!("{self:?}"), found, output);
         let mut result = result.against(base, self.multiply_by_inputs);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
-        Ok(result)
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

@@ -113,10 +113,8 @@ impl<T: Scalar, M: Layers<T> + ?Sized> Explainer<T, M> for NeuronConductance<T> 
         let found = scaled(&means, self.multiply_by_inputs.then_some((&baseline, x)));
         let output = values(&mut probe, x, rows)?;
         let mut result = Attribution::new("neuron_conductance", format!("{self:?}"), found, output);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
         result.status = Status::Finished;
-        Ok(result)
+        Ok(probe.account(result))
     }
 
     fn is_per_row(&self) -> bool {

@@ -18,6 +18,7 @@ mod op;
 mod softmax;
 mod trace;
 
+pub use activation::ReluRule;
 pub use attention::{Mix, Scores};
 pub use conv2d::Conv2d;
 pub use embedding::Embedding;
@@ -87,6 +88,7 @@ pub struct Node<T> {
 pub struct Network<T> {
     n_inputs: usize,
     nodes: Vec<Node<T>>,
+    relu_rule: ReluRule,
     /// Values of the last run, whose memory the next one takes over.
     trace: Trace<T>,
 }
@@ -95,7 +97,7 @@ impl<T: Scalar> Network<T> {
     /// A network without operations: it gives its `n_inputs` inputs back.
     #[must_use]
     pub fn new(n_inputs: usize) -> Self {
-        Self { n_inputs, nodes: Vec::new(), trace: Trace::default() }
+        Self { n_inputs, nodes: Vec::new(), relu_rule: ReluRule::Derivative, trace: Trace::default() }
     }
 
     /// Adds an operation on the results of earlier ones.
@@ -137,6 +139,34 @@ impl<T: Scalar> Network<T> {
     /// None today.
     pub fn activation(self, activation: Activation) -> Result<Self> {
         self.then(Op::Activation(activation))
+    }
+
+    /// The same network whose ReLUs pass back what the rule says: gradient methods on it become guided ones.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::attribution::Network;
+    /// use limpid::attribution::layer::{Neuron, NeuronGradient};
+    /// use limpid::attribution::network::ReluRule;
+    /// use limpid::math::pointwise::Activation;
+    /// use ndarray::array;
+    ///
+    /// // guided backpropagation from a hidden unit
+    /// let model = Network::new(2).activation(Activation::Relu)?.linear(array![[1.0, -1.0]], None)?;
+    /// let mut guided = model.with_relu_rule(ReluRule::Guided);
+    /// let found = NeuronGradient::of(1, Neuron::Unit(0)).attribute(&mut guided, &array![[3.0, 4.0]])?;
+    /// assert_eq!(found.values, array![[1.0, 0.0]]);
+    /// # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_relu_rule(mut self, rule: ReluRule) -> Self {
+        self.relu_rule = rule;
+        self
+    }
+
+    /// Sets the rule for ReLUs and gives back the one before.
+    pub(crate) fn set_relu_rule(&mut self, rule: ReluRule) -> ReluRule {
+        core::mem::replace(&mut self.relu_rule, rule)
     }
 
     /// Where the outputs come from.
@@ -272,10 +302,13 @@ impl<T: Scalar> Network<T> {
         Ok(found.unwrap_or_else(|| Array2::zeros((rows, width))))
     }
 
-    /// The gradient by `to` of `Σ seed ⊙ from`, at the values of `trace`.
+    /// The gradient by `to` of `Σ seed ⊙ from`, at the values of `trace`, by the network's rule for ReLUs.
     pub(crate) fn gradient(&self, trace: &Trace<T>, from: Source, to: Source, seed: Array2<T>) -> Result<Array2<T>> {
-        self.pull_back(from, to, seed, |node, index, by_output| {
-            node.op.vjp(&trace.inputs(&node.inputs), trace.value(Source::Node(index)), by_output)
+        self.pull_back(from, to, seed, |node, index, by_output| match node.op {
+            Op::Activation(Activation::Relu) => {
+                Ok(alloc::vec![self.relu_rule.vjp(trace.value(node.inputs[0]), by_output)])
+            }
+            _ => node.op.vjp(&trace.inputs(&node.inputs), trace.value(Source::Node(index)), by_output),
         })
     }
 }

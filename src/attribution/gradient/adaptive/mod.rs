@@ -152,10 +152,8 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for AdaptiveInteg
                 error[example] = estimate;
             }
         }
-        let mut result = Attribution::new("adaptive_integrated_gradients", format!("{self:?}"), values, output);
-        result.evaluations = probe.evaluations();
-        result.exact_gradients = probe.exact_gradients();
-        Ok(judged(result.complete_to(base), error, limits))
+        let result = Attribution::new("adaptive_integrated_gradients", format!("{self:?}"), values, output);
+        Ok(probe.account(judged(result.complete_to(base), error, limits)))
     }
 
     fn is_per_row(&self) -> bool {

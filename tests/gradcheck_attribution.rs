@@ -156,15 +156,7 @@ fn operations_of_one_input() {
         let op = MaxPool2d::new(kernel, stride, [2, 5, 4]).unwrap();
         check_network("max_pool2d", one(Op::MaxPool2d(op), 40), 4);
     }
-    for activation in [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Tanh,
-        Activation::Sigmoid,
-        Activation::Gelu,
-        Activation::GeluTanh,
-        Activation::Silu,
-    ] {
+    for activation in Activation::ALL {
         check_network(&format!("{activation:?}"), one(Op::Activation(activation), 7), 5);
     }
     for kind in [NormKind::Layer, NormKind::RootMeanSquare] {

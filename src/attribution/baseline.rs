@@ -4,7 +4,7 @@ use core::fmt;
 
 use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
 
-use crate::error::{check_finite, check_shape};
+use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::{Result, Scalar};
 
 /// What an input is compared with.
@@ -81,6 +81,13 @@ impl<T: Scalar> Baseline<T> {
             }
         })
     }
+}
+
+/// Checks that `rows: (k, n)` can stand for the inputs of a model: at least one, of `n` features, all finite.
+pub(crate) fn check_background<T: Scalar>(what: &'static str, rows: &ArrayRef2<T>, n: usize) -> Result<()> {
+    check_shape(what, rows, &[rows.nrows(), n])?;
+    check_not_empty(what, rows)?;
+    check_finite(what, rows)
 }
 
 /// Baselines that fit an input, row by row.

@@ -33,6 +33,7 @@ pub mod aggregate;
 pub mod baseline;
 pub mod batch;
 pub mod circuits;
+pub(crate) mod estimate;
 pub mod explainer;
 pub mod failure;
 pub mod faithfulness;

@@ -44,6 +44,10 @@ const TANH_SCALE: f64 = core::f64::consts::FRAC_2_SQRT_PI * ROOT_HALF;
 const TANH_CUBE: f64 = 0.044_715;
 
 impl Activation {
+    /// Every activation.
+    pub const ALL: [Self; 7] =
+        [Self::Identity, Self::Relu, Self::Tanh, Self::Sigmoid, Self::Gelu, Self::GeluTanh, Self::Silu];
+
     /// The function at `x`.
     ///
     /// # Example
@@ -168,16 +172,6 @@ mod tests {
     use crate::Error;
     use ndarray::array;
 
-    const ALL: [Activation; 7] = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Tanh,
-        Activation::Sigmoid,
-        Activation::Gelu,
-        Activation::GeluTanh,
-        Activation::Silu,
-    ];
-
     #[test]
     fn known_values() {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-15, "{a} {b}");
@@ -190,7 +184,7 @@ mod tests {
 
     #[test]
     fn derivatives_are_slopes() {
-        for f in ALL {
+        for f in Activation::ALL {
             for x in [-7.0_f64, -1.3, -0.2, 0.1, 0.9, 4.0] {
                 let slope = (f.value(x + 1e-6) - f.value(x - 1e-6)) / 2e-6;
                 assert!((f.derivative(x) - slope).abs() < 1e-9, "{f:?} {x}");
@@ -200,7 +194,7 @@ mod tests {
 
     #[test]
     fn extremes_stay_numbers_and_nan_stays_nan() {
-        for f in ALL {
+        for f in Activation::ALL {
             for x in [f64::MAX, 1e3, -1e3, f64::MIN] {
                 assert!(!f.value(x).is_nan() && f.derivative(x).is_finite(), "{f:?} {x}");
             }

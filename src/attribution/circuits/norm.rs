@@ -91,12 +91,8 @@ impl<T: Scalar> ResidualNorm<T> {
     }
 
     fn scale(&self, row: &ArrayRef1<T>, index: usize) -> Result<T> {
-        if self.kind.is_none() {
-            return Ok(T::one());
-        }
-        let centre = self.centre(row);
-        let squares: f64 = row.iter().map(|x| (x.as_f64() - centre) * (x.as_f64() - centre)).sum();
-        let value = squares / row.len() as f64 + self.epsilon;
+        let Some(kind) = self.kind else { return Ok(T::one()) };
+        let value = kind.moments(row).1 + self.epsilon;
         if !(value > 0.0 && value.is_finite()) {
             return Err(Error::OutOfRange { what: "variance", index, value, expected: "a positive, finite one" });
         }
@@ -105,11 +101,7 @@ impl<T: Scalar> ResidualNorm<T> {
 
     /// What is subtracted from every element of a row.
     fn centre(&self, row: &ArrayRef1<T>) -> f64 {
-        if self.kind == Some(NormKind::Layer) {
-            row.iter().map(|x| x.as_f64()).sum::<f64>() / row.len() as f64
-        } else {
-            0.0
-        }
+        self.kind.map_or(0.0, |kind| kind.centre(row))
     }
 
     /// The norm with a fixed scale and without `β`: linear in the row.

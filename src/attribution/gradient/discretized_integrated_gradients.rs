@@ -17,6 +17,7 @@ use core::fmt;
 
 use ndarray::{Array1, Array2, Array3, ArrayRef1, ArrayRef2, ArrayView1, Axis};
 
+use super::paths::check_end;
 use super::walk::{Walk, copy};
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Batch, Differentiable, Explained, Explainer, Status, Target};
@@ -79,10 +80,7 @@ impl<T: Scalar> DiscretizedIntegratedGradients<T> {
         check_shape("paths", &self.paths, &[x.nrows(), steps, x.ncols()])?;
         check_finite("paths", &self.paths)?;
         check_each("steps", &[steps as f64], ">= 2", |steps: f64| steps >= 2.0)?;
-        let ends = self.paths.index_axis(Axis(1), steps - 1);
-        let slack = T::epsilon().sqrt();
-        let misses: Vec<T> = ends.iter().zip(x).map(|(&end, &x)| (end - x).abs() / (T::one() + x.abs())).collect();
-        check_each("distance of the path's end from x", &misses, "0", |miss| miss <= slack)
+        check_end(&self.paths.index_axis(Axis(1), steps - 1), x)
     }
 
     fn point(&self, row: usize, step: usize) -> ArrayView1<'_, T> {

@@ -17,11 +17,12 @@ use core::fmt;
 use ndarray::{Array1, Array2, Array3, ArrayRef2, ArrayView1, Axis, Slice};
 
 use super::averaged::Averaged;
-use super::estimate::{Estimates, Statistic};
 use super::walk::{Walk, copy};
+use crate::attribution::baseline::check_background;
+use crate::attribution::estimate::{Estimates, Statistic};
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Batch, Differentiable, Explained, Explainer, Forward, Target};
-use crate::error::{check_each, check_finite, check_not_empty, check_shape};
+use crate::error::{check_each, check_finite, check_shape};
 use crate::math::random::{below, fill_normal, uniform};
 use crate::{Result, Scalar, Seed};
 
@@ -171,9 +172,7 @@ impl<T: Scalar> GradientShap<T> {
     }
 
     fn walk(&self, x: &ArrayRef2<T>) -> Result<Walk<T>> {
-        check_not_empty("baselines", &self.baselines)?;
-        check_shape("baselines", &self.baselines, &[self.baselines.nrows(), x.ncols()])?;
-        check_finite("baselines", &self.baselines)?;
+        check_background("baselines", &self.baselines, x.ncols())?;
         check_each("deviation", &[self.deviation], ">= 0", |size: f64| size >= 0.0 && size.is_finite())?;
         Walk::new(self.batch, x.ncols())
     }

@@ -14,7 +14,6 @@
 mod adaptive;
 mod averaged;
 mod discretized_integrated_gradients;
-mod estimate;
 mod gradient_shap;
 mod guided;
 mod input_x_gradient;

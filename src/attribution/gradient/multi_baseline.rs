@@ -18,8 +18,8 @@ use ndarray::{Array2, ArrayRef2};
 use super::averaged::Averaged;
 use super::integrated_gradients::IntegratedGradients;
 use crate::Scalar;
+use crate::attribution::baseline::check_background;
 use crate::attribution::{Attribution, Batch, Differentiable, Explained, Explainer, Status, Target};
-use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::math::quadrature::Rule;
 
 /// The mean of integrated gradients from all rows of `baselines`.
@@ -81,9 +81,7 @@ impl<T: Scalar> MultiBaselineIntegratedGradients<T> {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Averaged<T>, M::Error> {
-        check_not_empty("baselines", &self.baselines)?;
-        check_shape("baselines", &self.baselines, &[self.baselines.nrows(), x.ncols()])?;
-        check_finite("baselines", &self.baselines)?;
+        check_background("baselines", &self.baselines, x.ncols())?;
         let share = T::of(1.0 / self.baselines.nrows() as f64);
         let mut deltas = Array2::zeros((x.nrows(), self.baselines.nrows()));
         let mut sum: Option<Attribution<T>> = None;
@@ -118,8 +116,7 @@ fn add<T: Scalar>(sum: &mut Attribution<T>, found: &Attribution<T>) {
     if let (Some(sum), Some(base)) = (&mut sum.base_value, &found.base_value) {
         *sum += base;
     }
-    sum.evaluations.forward += found.evaluations.forward;
-    sum.evaluations.gradient += found.evaluations.gradient;
+    sum.evaluations = sum.evaluations.plus(found.evaluations);
 }
 
 impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for MultiBaselineIntegratedGradients<T> {

@@ -12,7 +12,7 @@ use alloc::string::String;
 use alloc::vec;
 use core::fmt;
 
-use ndarray::{Array1, Array2, ArrayRef2};
+use ndarray::{Array2, ArrayRef2};
 
 use super::walk::{Walk, add, copy, straight};
 use crate::attribution::probe::Probe;
@@ -140,18 +140,25 @@ impl<P> PathIntegral<P> {
     {
         let mut starts = Array2::zeros(x.raw_dim());
         let [mut point, mut velocity] = [vec![T::zero(); x.ncols()], vec![T::zero(); x.ncols()]];
-        let slack = T::epsilon().sqrt();
         for (row, mut start) in starts.rows_mut().into_iter().enumerate() {
             (self.path)(row, 1.0, &mut point, &mut velocity);
-            let misses = point.iter().zip(x.row(row)).map(|(&end, &x)| (end - x).abs() / (T::one() + x.abs()));
-            let misses: Array1<T> = misses.collect();
-            check_each("distance of the path's end from x", &misses, "0", |miss| miss <= slack)?;
+            check_end(&point, &x.row(row))?;
             (self.path)(row, 0.0, &mut point, &mut velocity);
             copy(start.as_slice_mut().expect("a row of a new matrix"), &point);
         }
         check_finite("start of the path", &starts)?;
         Ok(starts)
     }
+}
+
+/// Checks that a path ends where it should, up to half of the digits.
+pub(super) fn check_end<'a, T: Scalar>(
+    end: impl IntoIterator<Item = &'a T>,
+    x: impl IntoIterator<Item = &'a T>,
+) -> Result<()> {
+    let misses = end.into_iter().zip(x).map(|(&end, &x)| (end - x).abs() / (T::one() + x.abs()));
+    let (misses, slack) = (misses.collect::<Vec<T>>(), T::epsilon().sqrt());
+    check_each("distance of the path's end from x", &misses, "0", |miss| miss <= slack)
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ use core::fmt::Debug;
 
 use ndarray::{Array2, ArrayRef2, ArrayRef3, Axis};
 
-use super::estimate::{Estimates, Statistic};
 use super::walk::{Walk, copy};
+use crate::attribution::estimate::{Estimates, Statistic};
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Batch, Evaluations, Explained, Explainer, Forward, Target};
 use crate::error::{check_each, check_finite, check_shape};

@@ -102,8 +102,7 @@ impl<T: Scalar> Explainer<T, Network<T>> for GuidedGradCam {
             // the same map for every channel
             values.iter_mut().zip(map.iter().cycle()).for_each(|(value, &weight)| *value *= weight);
         }
-        found.evaluations.forward += map.evaluations.forward;
-        found.evaluations.gradient += map.evaluations.gradient;
+        found.evaluations = found.evaluations.plus(map.evaluations);
         (found.method, found.options) = ("guided_grad_cam".into(), format!("{self:?}"));
         Ok(found)
     }

@@ -8,7 +8,7 @@
 //! Source: Ba et al., "Layer Normalization" (arXiv 1607.06450); Zhang and Sennrich, "Root Mean Square Layer Normalization"
 //! (arXiv 1910.07467).
 
-use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView1};
 
 use super::linear::{parts, parts_mut};
 use super::op::whole_parts;
@@ -23,6 +23,23 @@ pub enum NormKind {
     Layer,
     /// The root of the mean square.
     RootMeanSquare,
+}
+
+impl NormKind {
+    /// What is subtracted from each value of a token.
+    pub(crate) fn centre<T: Scalar>(self, x: &ArrayRef1<T>) -> f64 {
+        match self {
+            Self::Layer => x.iter().map(|x| x.as_f64()).sum::<f64>() / x.len() as f64,
+            Self::RootMeanSquare => 0.0,
+        }
+    }
+
+    /// The same, and the mean square of the rest.
+    pub(crate) fn moments<T: Scalar>(self, x: &ArrayRef1<T>) -> (f64, f64) {
+        let centre = self.centre(x);
+        let squares: f64 = x.iter().map(|x| (x.as_f64() - centre) * (x.as_f64() - centre)).sum();
+        (centre, squares / x.len() as f64)
+    }
 }
 
 /// A normalisation of each token of `d` values.
@@ -58,13 +75,8 @@ impl<T: Scalar> Norm<T> {
 
     /// What is subtracted from a token, and what the rest is multiplied by.
     pub(crate) fn statistics(&self, x: ArrayView1<'_, T>) -> (T, T) {
-        let count = x.len() as f64;
-        let mean = match self.kind {
-            NormKind::Layer => x.iter().map(|x| x.as_f64()).sum::<f64>() / count,
-            NormKind::RootMeanSquare => 0.0,
-        };
-        let square = x.iter().map(|x| (x.as_f64() - mean) * (x.as_f64() - mean)).sum::<f64>() / count;
-        (T::of(mean), T::of(1.0 / libm::sqrt(square + self.epsilon.as_f64())))
+        let (centre, square) = self.kind.moments(&x);
+        (T::of(centre), T::of(1.0 / libm::sqrt(square + self.epsilon.as_f64())))
     }
 
     pub(super) fn forward(&self, x: &ArrayRef2<T>, out: &mut ArrayRef2<T>) {

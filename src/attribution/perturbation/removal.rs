@@ -16,8 +16,8 @@ use core::fmt;
 
 use ndarray::{Array2, ArrayRef2, ArrayView1};
 
+use crate::attribution::baseline::check_background;
 use crate::attribution::{Baseline, Batch};
-use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::{Dims, Error, Result, Scalar};
 
 /// What stands in for absent features, what the players are, and how the model's values are read.
@@ -73,11 +73,7 @@ impl<T: Scalar> Absent<T> {
     pub(crate) fn check(&self, x: &ArrayRef2<T>) -> Result<()> {
         match self {
             Self::Baseline(baseline) => baseline.rows(x).map(|_| ()),
-            Self::Background(rows) => {
-                check_shape("background", rows, &[rows.nrows(), x.ncols()])?;
-                check_not_empty("background", rows)?;
-                check_finite("background", rows)
-            }
+            Self::Background(rows) => check_background("background", rows, x.ncols()),
         }
     }
 }

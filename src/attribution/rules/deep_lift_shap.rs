@@ -11,10 +11,11 @@ use alloc::format;
 use ndarray::{Array1, Array2, ArrayRef2, Axis, Slice};
 
 use super::deep_lift::Pair;
+use crate::attribution::baseline::check_background;
+use crate::attribution::estimate::{Estimates, Statistic};
 use crate::attribution::network::{Network, Source, Trace};
 use crate::attribution::probe::Probe;
 use crate::attribution::{Attribution, Batch, Evaluations, Explained, Explainer, Target};
-use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::{Error, Scalar};
 
 /// DeepLIFT averaged over baselines.
@@ -58,11 +59,9 @@ impl<T: Scalar> DeepLiftShap<T> {
         target: &dyn Target<T>,
     ) -> Explained<(Attribution<T>, Array2<T>), Error> {
         Probe::new(model, x, target)?;
-        check_not_empty("baselines", &self.baselines)?;
-        check_shape("baselines", &self.baselines, &[self.baselines.nrows(), x.ncols()])?;
-        check_finite("baselines", &self.baselines)?;
+        check_background("baselines", &self.baselines, x.ncols())?;
         let (k, reference) = (self.baselines.nrows(), model.trace(&self.baselines)?);
-        let (mut mean, mut square) = (Array2::zeros(x.raw_dim()), Array2::zeros(x.raw_dim()));
+        let mut estimates = Estimates::new(x.dim(), Statistic::Mean, k, None)?;
         let (mut output, mut base) = (Array1::zeros(x.nrows()), Array1::zeros(x.nrows()));
         let mut deltas = Array2::zeros((x.nrows(), k));
         let (mut trace, size) = (Trace::default(), self.batch.rows(x.ncols())?);
@@ -79,30 +78,15 @@ impl<T: Scalar> DeepLiftShap<T> {
                     output[at] = ends.0;
                     let step = (ends.1 - base[at]) / T::of((j + 1) as f64);
                     base[at] += step;
-                    take_up(&mut mean.row_mut(at), &mut square.row_mut(at), &row, j);
+                    estimates.push(at, &row.to_vec())?;
                 }
             }
         }
-        let mut result = Attribution::new("deep_lift_shap", format!("{} baselines", k), mean, output).complete_to(base);
-        let spread = T::of((k * k.saturating_sub(1)) as f64);
-        result.standard_error = (k > 1).then(|| square.mapv(|square: T| (square / spread).sqrt()));
+        let options = format!("{k} baselines");
+        let mut result = Attribution::new("deep_lift_shap", options, estimates.values(), output).complete_to(base);
+        result.standard_error = estimates.standard_errors();
         result.evaluations = Evaluations { forward: k as u64, gradient: (x.nrows() * k) as u64 };
         Ok((result, deltas))
-    }
-}
-
-/// Welford's update of mean and sum of squares with the item of this index.
-fn take_up<T: Scalar>(
-    mean: &mut ndarray::ArrayRef1<T>,
-    square: &mut ndarray::ArrayRef1<T>,
-    item: &ndarray::ArrayRef1<T>,
-    index: usize,
-) {
-    let count = T::of((index + 1) as f64);
-    for ((mean, square), &item) in mean.iter_mut().zip(square).zip(item) {
-        let step = item - *mean;
-        *mean += step / count;
-        *square += step * (item - *mean);
     }
 }
 

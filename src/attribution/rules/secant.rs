@@ -76,19 +76,9 @@ fn mean_derivative(activation: Activation, a: f64, b: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 7] = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Tanh,
-        Activation::Sigmoid,
-        Activation::Gelu,
-        Activation::GeluTanh,
-        Activation::Silu,
-    ];
-
     #[test]
     fn far_points_give_the_quotient() {
-        for activation in ALL {
+        for activation in Activation::ALL {
             for (a, b) in [(2.0_f64, -1.0), (0.3, 0.9), (-3.0, -0.5), (40.0, -60.0), (1e3, -1e3)] {
                 let quotient = (activation.value(a) - activation.value(b)) / (a - b);
                 assert!((secant(activation, a, b) - quotient).abs() < 1e-14, "{activation:?} {a} {b}");
@@ -100,7 +90,7 @@ mod tests {
 
     #[test]
     fn near_points_give_the_slope() {
-        for activation in ALL {
+        for activation in Activation::ALL {
             for a in [-2.0_f64, -0.1, 0.7, 3.0, 900.0] {
                 for delta in [0.0, 1e-13, 1e-9, 1e-6, 5e-3] {
                     let slope = activation.derivative(a + 0.5 * delta);

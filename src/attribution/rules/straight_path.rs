@@ -9,15 +9,11 @@
 
 use alloc::vec::Vec;
 
+use crate::math::quadrature::Rule;
 use crate::{Result, Scalar};
 
-/// Nodes in `[0, 1]` and weights of four-point Gauss-Legendre quadrature.
-const GAUSS: [(f64, f64); 4] = [
-    (0.069_431_844_202_973_71, 0.173_927_422_568_726_92),
-    (0.330_009_478_207_571_87, 0.326_072_577_431_273_1),
-    (0.669_990_521_792_428_1, 0.326_072_577_431_273_1),
-    (0.930_568_155_797_026_3, 0.173_927_422_568_726_92),
-];
+/// Points of Gauss-Legendre quadrature on each part of the path.
+const POINTS: usize = 4;
 
 /// Most parts that the path is cut into.
 const MOST_PARTS: usize = 256;
@@ -31,11 +27,11 @@ pub(super) fn average<T: Scalar>(
     mut gradient: impl FnMut(&[T], &mut [T]) -> Result<()>,
 ) -> Result<Vec<T>> {
     let (mut point, mut slope) = (from.to_vec(), from.to_vec());
-    let mut parts = 1;
+    let (rule, mut parts) = (Rule::GaussLegendre.nodes::<f64>(POINTS)?, 1);
     loop {
         let mut sum = alloc::vec![0.0; from.len()];
         for part in 0..parts {
-            for (node, weight) in GAUSS {
+            for (node, weight) in rule.points.iter().zip(&rule.weights) {
                 let alpha = T::of((part as f64 + node) / parts as f64);
                 for ((point, &from), &to) in point.iter_mut().zip(from).zip(to) {
                     *point = from + alpha * (to - from);

@@ -10,11 +10,11 @@ use crate::math::stats::Moments;
 use crate::{Result, Scalar};
 
 /// Samples between two looks at the standard errors; fixed, so that the size of a call does not decide when to stop.
-pub(super) const ROUND: usize = 16;
+pub(crate) const ROUND: usize = 16;
 
 /// What is read off the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Statistic {
+pub(crate) enum Statistic {
     Mean,
     /// Divided by `samples - 1`.
     Variance,
@@ -24,7 +24,7 @@ pub(super) enum Statistic {
 
 /// Samples of every value of every row so far.
 #[derive(Debug)]
-pub(super) struct Estimates {
+pub(crate) struct Estimates {
     rows: Vec<Moments>,
     active: Vec<usize>,
     statistic: Statistic,
@@ -40,7 +40,7 @@ fn check(samples: usize, tolerance: Option<f64>) -> Result<()> {
 
 impl Estimates {
     /// For `(b, n)` values, at most `samples` of each.
-    pub(super) fn new(
+    pub(crate) fn new(
         (b, n): (usize, usize),
         statistic: Statistic,
         samples: usize,
@@ -52,24 +52,24 @@ impl Estimates {
     }
 
     /// Rows that need more samples, ascending.
-    pub(super) fn active(&self) -> &[usize] {
+    pub(crate) fn active(&self) -> &[usize] {
         &self.active
     }
 
     /// The next samples to take, none where all is done; call [`Estimates::settle`] once they are taken.
-    pub(super) fn round(&self) -> core::ops::Range<usize> {
+    pub(crate) fn round(&self) -> core::ops::Range<usize> {
         let Some(&row) = self.active.first() else { return 0..0 };
         let done = usize::try_from(self.rows[row].count()).unwrap_or(usize::MAX);
         done..done.saturating_add(ROUND).min(self.samples)
     }
 
     /// Takes up one sample of a row.
-    pub(super) fn push<T: Scalar>(&mut self, row: usize, sample: &[T]) -> Result<()> {
+    pub(crate) fn push<T: Scalar>(&mut self, row: usize, sample: &[T]) -> Result<()> {
         self.rows[row].update(&ArrayView2::from_shape((1, sample.len()), sample).expect("one row of what it holds"))
     }
 
     /// Retires the rows that are precise enough.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let Some(tolerance) = self.tolerance else { return };
         let keep: Vec<bool> = self.active.iter().map(|&row| !self.is_precise(row, tolerance)).collect();
         let mut keep = keep.into_iter();
@@ -113,7 +113,7 @@ impl Estimates {
     }
 
     /// The values `(b, n)`.
-    pub(super) fn values<T: Scalar>(&self) -> Array2<T> {
+    pub(crate) fn values<T: Scalar>(&self) -> Array2<T> {
         let columns = self.rows.first().map_or(0, Moments::n_columns);
         let mut values = Array2::zeros((self.rows.len(), columns));
         for (row, mut to) in values.rows_mut().into_iter().enumerate() {
@@ -123,7 +123,7 @@ impl Estimates {
     }
 
     /// Their standard errors `(b, n)`; `None` where any row has fewer than two samples.
-    pub(super) fn standard_errors<T: Scalar>(&self) -> Option<Array2<T>> {
+    pub(crate) fn standard_errors<T: Scalar>(&self) -> Option<Array2<T>> {
         let mut errors = self.values();
         for (row, mut to) in errors.rows_mut().into_iter().enumerate() {
             to.assign(&self.errors(row)?.mapv(T::of));
@@ -132,7 +132,7 @@ impl Estimates {
     }
 
     /// How it ended.
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self.tolerance {
             None => Status::Finished,
             Some(_) if self.active.is_empty() => Status::Converged,

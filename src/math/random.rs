@@ -135,6 +135,43 @@ pub fn below(stream: &mut impl Rng, n: usize) -> usize {
     }
 }
 
+/// Puts the items into a uniformly random order, by the exchanges of Fisher and Yates from the end.
+///
+/// # Example
+/// ```
+/// use limpid::Seed;
+/// use limpid::math::random::shuffle;
+///
+/// let mut items = [1, 2, 3, 4];
+/// shuffle(&mut Seed(0).stream(0, 0), &mut items);
+/// items.sort_unstable();
+/// assert_eq!(items, [1, 2, 3, 4]);
+/// ```
+pub fn shuffle<V>(stream: &mut impl Rng, items: &mut [V]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, below(stream, last + 1));
+    }
+}
+
+/// Makes the first `count` items a uniformly random choice among all, in random order; the rest is what is left.
+///
+/// # Example
+/// ```
+/// use limpid::Seed;
+/// use limpid::math::random::choose;
+///
+/// let mut items = [1, 2, 3, 4];
+/// choose(&mut Seed(0).stream(0, 0), 2, &mut items);
+/// items.sort_unstable();
+/// assert_eq!(items, [1, 2, 3, 4]);
+/// ```
+pub fn choose<V>(stream: &mut impl Rng, count: usize, items: &mut [V]) {
+    let n = items.len();
+    for place in 0..count.min(n) {
+        items.swap(place, place + below(stream, n - place));
+    }
+}
+
 /// Fills `out` with independent normal numbers of mean 0 and the given standard deviation.
 ///
 /// Marsaglia's polar method: only multiplications, a root and `libm`'s logarithm, so every platform gives the same bits.

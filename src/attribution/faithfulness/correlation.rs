@@ -20,7 +20,7 @@ use ndarray::{Array2, ArrayRef2, ArrayView2, Axis};
 use super::masking::{Masked, Masking};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_not_empty};
-use crate::math::random::below;
+use crate::math::random::choose;
 use crate::{Result, Scalar, Seed};
 
 /// Which sets of players are taken away.
@@ -199,10 +199,8 @@ fn random_subsets(seed: Seed, players: usize, shape: (usize, usize)) -> Array2<u
     for (set, mut subset) in subsets.rows_mut().into_iter().enumerate() {
         let mut order: Vec<usize> = (0..players).collect();
         let mut stream = of_size.stream(PURPOSE, set as u64);
-        for (place, slot) in subset.iter_mut().enumerate() {
-            order.swap(place, place + below(&mut stream, players - place));
-            *slot = order[place];
-        }
+        choose(&mut stream, shape.1, &mut order);
+        subset.iter_mut().zip(order).for_each(|(slot, player)| *slot = player);
     }
     subsets
 }

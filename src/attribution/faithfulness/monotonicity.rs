@@ -19,15 +19,15 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef2};
+use ndarray::{Array2, ArrayRef2};
 
-use super::masking::{Masked, Masking, mean};
+use super::masking::{Masked, Masking, mean, places};
 use crate::attribution::perturbation::Players;
 use crate::attribution::sweep::Sweep;
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
 use crate::math::random::fill_normal;
-use crate::math::rank::{argsort_descending, spearman};
+use crate::math::rank::spearman;
 use crate::{Result, Scalar, Seed};
 
 /// Curves of `b` rows as players come in.
@@ -72,7 +72,8 @@ pub fn monotonicity<T: Scalar, M: Forward<T> + ?Sized>(
 ) -> Explained<MonotonicityReport<T>, M::Error> {
     let mut masked = Masked::new(model, x, target, masking)?;
     masked.check(attribution)?;
-    let places: Vec<Vec<usize>> = attribution.rows().into_iter().map(|row| ascending_places(&row.to_owned())).collect();
+    // ascending, equal ones by lower index: the descending order of the negatives
+    let places = places(&attribution.mapv(|a| -a));
     let (mut curve, players) = (Array2::zeros(attribution.raw_dim()), attribution.ncols());
     let items = (0..x.nrows()).flat_map(|row| (0..players).map(move |step| (row, step)));
     let removed = |row: usize, step, player: usize| places[row][player] > step;
@@ -81,13 +82,6 @@ pub fn monotonicity<T: Scalar, M: Forward<T> + ?Sized>(
         |row: ndarray::ArrayView1<'_, T>| row.iter().zip(row.iter().skip(1)).all(|(now, next)| next >= now);
     let monotonic = curve.rows().into_iter().map(never_falls).collect();
     Ok(MonotonicityReport { curve, monotonic, evaluations: masked.copies.evaluations() })
-}
-
-/// Place of every player in ascending order, equal ones by lower index: the descending order of the negatives.
-fn ascending_places<T: Scalar>(row: &Array1<T>) -> Vec<usize> {
-    let mut places = vec![0; row.len()];
-    argsort_descending(&row.mapv(|a| -a)).iter().enumerate().for_each(|(place, &player)| places[player] = place);
-    places
 }
 
 /// What a player is replaced with.

@@ -19,7 +19,7 @@ use super::erasure::{Erasure, Levels};
 use super::masking::{Masked, Masking, mean, mean_and_error, places};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
 use crate::error::check_each;
-use crate::math::random::below;
+use crate::math::random::shuffle;
 use crate::math::student::two_sided_quantile;
 use crate::{Result, Scalar, Seed};
 
@@ -187,9 +187,7 @@ impl<T: Scalar> ReferenceOrders<T> {
     fn draw(&self, row: usize, order: usize, players: usize) -> Vec<usize> {
         let mut stream = self.seed.child(PURPOSE, row as u64).stream(PURPOSE, order as u64);
         let mut places: Vec<usize> = (0..players).collect();
-        for last in (1..players).rev() {
-            places.swap(last, below(&mut stream, last + 1));
-        }
+        shuffle(&mut stream, &mut places);
         places
     }
 }

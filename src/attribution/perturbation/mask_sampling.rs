@@ -16,7 +16,7 @@ use rand::Rng;
 
 use super::coalitions::{Coalitions, Ones};
 use crate::error::check_limit;
-use crate::math::random::{Stream, below};
+use crate::math::random::{Stream, below, choose};
 use crate::{Result, Seed};
 
 /// Most players whose masks are all enumerated.
@@ -59,7 +59,9 @@ impl MaskSampling {
                 Self::UniformSize if number == 0 => masks.push_full(),
                 Self::UniformSize => {
                     let removed = 1 + below(&mut stream, n);
-                    choose(&mut stream, removed, n, &mut order);
+                    order.clear();
+                    order.extend(0..n);
+                    choose(&mut stream, removed, &mut order);
                     masks.push(order[removed..].iter().copied())?;
                 }
             }
@@ -72,16 +74,6 @@ impl MaskSampling {
 fn halves(stream: &mut Stream, n: usize) -> impl Iterator<Item = usize> + '_ {
     let starts = (0..n).step_by(64);
     starts.flat_map(move |start| Ones(stream.next_u64()).map(move |bit| start + bit).take_while(move |&i| i < n))
-}
-
-/// Makes the first `count` of `order` a uniform choice among `0..n`, the rest what is left.
-pub(crate) fn choose(stream: &mut Stream, count: usize, n: usize, order: &mut Vec<usize>) {
-    order.clear();
-    order.extend(0..n);
-    for place in 0..count.min(n) {
-        let other = place + below(stream, n - place);
-        order.swap(place, other);
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::groups::Groups;
 use crate::attribution::sweep::Sweep;
 use crate::attribution::{Attribution, Batch, Explained, Explainer, Forward, Status, Target};
 use crate::error::check_each;
-use crate::math::random::below;
+use crate::math::random::shuffle;
 use crate::{Error, Scalar, Seed};
 
 /// Purpose of the permutations' random streams.
@@ -64,7 +64,7 @@ impl Default for PermutationImportance {
 /// A permutation of `0..b` that is a function of seed and item alone.
 fn permutation(seed: Seed, item: u64, b: usize) -> Vec<usize> {
     let (mut stream, mut order) = (seed.stream(PURPOSE, item), (0..b).collect::<Vec<_>>());
-    (1..b).rev().for_each(|last| order.swap(last, below(&mut stream, last + 1)));
+    shuffle(&mut stream, &mut order);
     order
 }
 

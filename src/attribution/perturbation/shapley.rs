@@ -19,7 +19,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ndarray::{ArrayView2, Axis};
-use rand::Rng;
 
 use super::coalitions::{Coalitions, toggle};
 use super::exact_shapley::shapley;
@@ -29,7 +28,7 @@ use super::play::{Ends, Play};
 use super::sampling::{ENOUGH_UNITS, Sampling, Unit, sample, sampled};
 use super::summary::{GameAttribution, Summary};
 use crate::attribution::Explained;
-use crate::math::random::below;
+use crate::math::random::shuffle;
 use crate::{Scalar, Seed};
 
 /// Purpose of the random streams of permutations; the item is the number of the unit.
@@ -217,13 +216,6 @@ impl<T: Scalar> Unit<T> for Block<'_> {
         }
         let scale = 1.0 / f64::from(count.max(1));
         estimate.iter_mut().for_each(|value| *value *= scale);
-    }
-}
-
-/// Puts the items into a uniformly random order.
-pub(crate) fn shuffle<V>(stream: &mut impl Rng, items: &mut [V]) {
-    for last in (1..items.len()).rev() {
-        items.swap(last, below(stream, last + 1));
     }
 }
 

@@ -29,6 +29,9 @@ impl From<Vec<usize>> for Class {
 
 impl Class {
     /// The column of a row.
+    ///
+    /// # Panics
+    /// For a row beyond the list; [`Class::check`] tells.
     #[must_use]
     pub fn of(&self, row: usize) -> usize {
         match self {

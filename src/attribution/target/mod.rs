@@ -46,6 +46,8 @@ pub use token::{CrossEntropy, LogProbability, Logit, Perplexity, Probability};
 use crate::{Result, Scalar};
 
 /// A number read off the outputs of a row, with its gradient.
+///
+/// Rows and outputs that [`Target::check`] refuses are never asked for; a target may panic on them.
 pub trait Target<T: Scalar> {
     /// Checks that it can be read off `rows` rows of `outputs` outputs.
     ///

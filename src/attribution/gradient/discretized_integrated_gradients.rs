@@ -80,7 +80,7 @@ impl<T: Scalar> DiscretizedIntegratedGradients<T> {
         check_shape("paths", &self.paths, &[x.nrows(), steps, x.ncols()])?;
         check_finite("paths", &self.paths)?;
         check_each("steps", &[steps as f64], ">= 2", |steps: f64| steps >= 2.0)?;
-        check_end(&self.paths.index_axis(Axis(1), steps - 1), x)
+        check_end(self.paths.index_axis(Axis(1), steps - 1), x)
     }
 
     fn point(&self, row: usize, step: usize) -> ArrayView1<'_, T> {

@@ -10,6 +10,7 @@
 
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 
 use ndarray::{Array2, ArrayRef2};
@@ -142,7 +143,7 @@ impl<P> PathIntegral<P> {
         let [mut point, mut velocity] = [vec![T::zero(); x.ncols()], vec![T::zero(); x.ncols()]];
         for (row, mut start) in starts.rows_mut().into_iter().enumerate() {
             (self.path)(row, 1.0, &mut point, &mut velocity);
-            check_end(&point, &x.row(row))?;
+            check_end(&point, x.row(row))?;
             (self.path)(row, 0.0, &mut point, &mut velocity);
             copy(start.as_slice_mut().expect("a row of a new matrix"), &point);
         }

@@ -225,13 +225,29 @@ impl Plot<'_> {
     }
 }
 
-/// Names of the series from the first on; an empty name takes no room.
-fn legend(svg: &mut Svg, (x, y): (f64, f64), names: &[&str]) {
-    let mut at = x;
+/// Height of a line of a legend.
+const LEGEND_LINE: f64 = 20.0;
+
+/// Where the names of a legend go, in lines no wider than a chart; an empty name takes no room.
+fn legend_places(names: &[&str]) -> Vec<(usize, (f64, f64))> {
+    let (mut x, mut y) = (0.0, 0.0);
+    let mut places = Vec::new();
     for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        svg.rectangle((at, y), (14.0, 10.0), series(index));
-        svg.text((at + 20.0, y + 9.0), 12.0, Anchor::Start, name);
-        at += 44.0 + 6.6 * name.len() as f64;
+        let wide = 44.0 + 6.6 * name.len() as f64;
+        if x > 0.0 && x + wide > 670.0 {
+            (x, y) = (0.0, y + LEGEND_LINE);
+        }
+        places.push((index, (x, y)));
+        x += wide;
+    }
+    places
+}
+
+/// Names of the series from the first on.
+fn legend(svg: &mut Svg, (left, top): (f64, f64), names: &[&str]) {
+    for (index, (x, y)) in legend_places(names) {
+        svg.rectangle((left + x, top + y), (14.0, 10.0), series(index));
+        svg.text((left + x + 20.0, top + y + 9.0), 12.0, Anchor::Start, names[index]);
     }
 }
 
@@ -239,7 +255,7 @@ fn legend(svg: &mut Svg, (x, y): (f64, f64), names: &[&str]) {
 pub fn chart(x: &Axis, y: &Axis, marks: &[(&str, Mark)], levels: &[(&str, f64)]) -> String {
     let plot = Plot { corner: (64.0, 18.0), size: (560.0, 320.0), x, y };
     let names: Vec<&str> = marks.iter().map(|(name, _)| *name).collect();
-    let bottom = if names.iter().all(|name| name.is_empty()) { 384.0 } else { 414.0 };
+    let bottom = legend_places(&names).last().map_or(384.0, |(_, (_, y))| 414.0 + y);
     let mut svg = Svg::new(734.0, bottom);
     plot.grid_lines(&mut svg);
     plot.levels(&mut svg, levels);

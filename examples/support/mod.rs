@@ -27,11 +27,11 @@ use report::Report;
 
 /// Reads the command line, runs `body`, and turns its report into an exit code: 0 all checks hold, 1 one is missed, 2 an
 /// error.
-pub fn run(
+pub fn run<E: std::fmt::Display>(
     name: &str,
     about: &str,
     (restarts, steps): (usize, usize),
-    body: fn(&Options) -> limpid::Result<Report>,
+    body: fn(&Options) -> Result<Report, E>,
 ) -> ExitCode {
     match body(&Options::read(name, about, restarts, steps)) {
         Ok(report) => report.finish(),

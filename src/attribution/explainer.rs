@@ -28,4 +28,9 @@ pub trait Explainer<T: Scalar, M: Forward<T> + ?Sized> {
     fn is_per_row(&self) -> bool {
         true
     }
+
+    /// Whether the values are changes of the target per unit of the input, as gradients are; else they are parts of it.
+    fn gives_slopes(&self) -> bool {
+        false
+    }
 }

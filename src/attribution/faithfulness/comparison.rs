@@ -187,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn each_method_is_judged_in_its_own_unit() {
+        let saliency = Saliency { absolute: false };
+        let methods = [("saliency", &saliency as _), ("IxG", &InputXGradient as _)];
+        let (x, judging) = (array![[0.5, -1.0, 2.0]], Judging::default());
+        let found = judge_side_by_side(&methods, &mut network(), &x, &Logit::of(1), &judging).unwrap();
+        let gaps: Vec<bool> = found.judged.iter().map(|found| found.report.completeness_gap.is_some()).collect();
+        assert_eq!(gaps, [false, true]);
+        let text = found.to_string();
+        let gap = text.lines().find(|line| line.starts_with("completeness gap")).unwrap();
+        assert_eq!(gap.split_whitespace().filter(|&cell| cell == "-").count(), 1, "{text}");
+    }
+
+    #[test]
     fn tables_name_the_methods() {
         let methods = [("first", &InputXGradient as _), ("second", &InputXGradient as _)];
         let (x, target) = (array![[0.5, -1.0, 2.0]], Logit::of(1));

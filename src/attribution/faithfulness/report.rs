@@ -32,8 +32,9 @@ pub struct Judging<T> {
     /// How the value of a group comes from those of its features.
     pub group_value: GroupValue,
     /// Whether attributions are contributions to `f(x) - f(b)`, such as integrated gradients or Shapley values; else they are
-    /// changes per unit of input, such as gradients, and have no completeness gap.
-    pub contributions: bool,
+    /// changes per unit of input, such as gradients, and have no completeness gap. `None`: what the method says of itself
+    /// ([`Explainer::gives_slopes`]), contributions without a method.
+    pub contributions: Option<bool>,
     /// Numbers of features to take away.
     pub levels: Levels,
     /// Counts of the AOPC means; see [`Erasure::counts`].
@@ -71,7 +72,7 @@ impl<T: Scalar> Default for Judging<T> {
         Self {
             masking: Masking::default(),
             group_value: GroupValue::Sum,
-            contributions: true,
+            contributions: None,
             levels: Levels::All,
             counts: Vec::new(),
             decision: Decision::Largest,
@@ -176,7 +177,7 @@ impl<T: Scalar> Judging<T> {
         attribution: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<FaithfulnessReport<T>, M::Error> {
-        self.report(model, (x, target), attribution, None)
+        self.report(model, (x, target), (attribution, self.contributions.unwrap_or(true)), None)
     }
 
     /// Explains and judges; `known` is the report of another method at the same rows.
@@ -188,7 +189,8 @@ impl<T: Scalar> Judging<T> {
         known: Option<&FaithfulnessReport<T>>,
     ) -> Explained<Judged<T>, M::Error> {
         let attribution = explainer.attribute(model, x, target)?;
-        let mut report = self.report(model, (x, target), &attribution.values, known)?;
+        let contributions = self.contributions.unwrap_or(!explainer.gives_slopes());
+        let mut report = self.report(model, (x, target), (&attribution.values, contributions), known)?;
         if let Some(sensitivity) = &self.sensitivity {
             let found = sensitivity.judge_from(&attribution, explainer, model, x, target)?;
             report.evaluations = report.evaluations.plus(found.evaluations);
@@ -201,7 +203,7 @@ impl<T: Scalar> Judging<T> {
         &self,
         model: &mut M,
         (x, target): (&ArrayRef2<T>, &dyn Target<T>),
-        attribution: &ArrayRef2<T>,
+        (attribution, contributions): (&ArrayRef2<T>, bool),
         known: Option<&FaithfulnessReport<T>>,
     ) -> Explained<FaithfulnessReport<T>, M::Error> {
         check_shape("attribution", attribution, x.shape())?;
@@ -212,7 +214,7 @@ impl<T: Scalar> Judging<T> {
             0 => None,
             _ => {
                 let features = self.features(attribution)?;
-                Some(self.infidelity().judge_from(Some(&ends[0]), model, (x, &features), target)?)
+                Some(self.infidelity(contributions).judge_from(Some(&ends[0]), model, (x, &features), target)?)
             }
         };
         let bounds = self.bounds.map(|Bounds { exact_up_to, beam }| {
@@ -230,7 +232,7 @@ impl<T: Scalar> Judging<T> {
             reference.as_ref().filter(|_| known.is_none()).map(|found| found.evaluations),
         ];
         Ok(FaithfulnessReport {
-            completeness_gap: self.contributions.then(|| gap(&players, &ends[0], &ends[1])),
+            completeness_gap: contributions.then(|| gap(&players, &ends[0], &ends[1])),
             sparseness: sparseness(&players, T::zero())?,
             complexity: complexity(&players)?,
             effective_complexity: effective_complexity(&players, self.threshold)?,
@@ -288,14 +290,10 @@ impl<T: Scalar> Judging<T> {
         Ok(found)
     }
 
-    fn infidelity(&self) -> Infidelity<T> {
+    fn infidelity(&self, contributions: bool) -> Infidelity<T> {
         let baseline = self.masking.baseline.clone();
         Infidelity {
-            unit: if self.contributions {
-                AttributionUnit::Contribution(baseline.clone())
-            } else {
-                AttributionUnit::Slope
-            },
+            unit: if contributions { AttributionUnit::Contribution(baseline.clone()) } else { AttributionUnit::Slope },
             perturbation: Perturbation::Removal { baseline, groups: self.masking.groups.clone(), chance: 0.5 },
             samples: self.infidelity_samples,
             seed: self.seed,
@@ -354,7 +352,7 @@ mod tests {
         let values = &found.attribution.values;
         let erasure = Erasure::default().judge(&mut model, &x, values, &target).unwrap();
         assert_eq!(found.report.erasure, erasure);
-        let infidelity = judging.infidelity().judge(&mut model, &x, values, &target).unwrap();
+        let infidelity = judging.infidelity(true).judge(&mut model, &x, values, &target).unwrap();
         assert_eq!(found.report.infidelity.as_ref().unwrap().infidelity, infidelity.infidelity);
         let orders = ReferenceOrders::default().judge(&mut model, &x, &target).unwrap();
         assert_eq!(found.report.reference.as_ref().unwrap().random_curve, orders.random_curve);
@@ -379,8 +377,7 @@ mod tests {
         let found = judging.judge(&mut model, &x, &array![[4.0, 4.0, 1.0]], &target).unwrap();
         assert_eq!((found.completeness_gap.unwrap()[0], found.erasure.levels.len()), (0.0, 3));
         assert!(found.infidelity.unwrap().infidelity[0] < 1e-24);
-        let slopes = Judging { contributions: false, ..Judging::default() };
-        let found = explain_and_judge(&Saliency::default(), &mut model, &x, &target, &slopes).unwrap();
+        let found = explain_and_judge(&Saliency::default(), &mut model, &x, &target, &Judging::default()).unwrap();
         assert!(found.report.completeness_gap.is_none() && found.report.infidelity.unwrap().infidelity[0] < 1e-24);
     }
 

@@ -39,9 +39,10 @@ impl<T: Scalar> FaithfulnessReport<T> {
         if let Some(found) = &self.normalised_aopc {
             metrics.push(("normalised AOPC", "higher", found.normalised.clone()));
         }
-        if let Some(gap) = &self.completeness_gap {
-            metrics.push(("completeness gap", "0", gap.iter().map(|gap| Some(gap.as_f64())).collect()));
-        }
+        let gaps = |gap: &Array1<T>| gap.iter().map(|gap| Some(gap.as_f64())).collect();
+        // without contributions too, so that tables of methods side by side have the same lines
+        let gaps = self.completeness_gap.as_ref().map_or_else(|| vec![None; self.sparseness.len()], gaps);
+        metrics.push(("completeness gap", "0", gaps));
         if let Some(found) = &self.infidelity {
             metrics.push(("infidelity", "lower", all(&found.infidelity)));
         }

@@ -63,6 +63,10 @@ impl<T: Scalar> Explainer<T, Network<T>> for GuidedBackprop {
     fn is_per_row(&self) -> bool {
         false
     }
+
+    fn gives_slopes(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Scalar> Explainer<T, Network<T>> for Deconvolution {
@@ -77,6 +81,10 @@ impl<T: Scalar> Explainer<T, Network<T>> for Deconvolution {
 
     fn is_per_row(&self) -> bool {
         false
+    }
+
+    fn gives_slopes(&self) -> bool {
+        true
     }
 }
 

@@ -58,6 +58,10 @@ impl<T: Scalar, M: Differentiable<T> + ?Sized> Explainer<T, M> for Saliency {
     fn is_per_row(&self) -> bool {
         false
     }
+
+    fn gives_slopes(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

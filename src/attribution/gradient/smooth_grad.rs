@@ -291,6 +291,10 @@ impl<T: Scalar, M: Forward<T> + ?Sized, E: Explainer<T, M> + Debug> Explainer<T,
         // the noise of a row follows from its number
         true
     }
+
+    fn gives_slopes(&self) -> bool {
+        self.inner.gives_slopes()
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,9 @@ impl<T: Scalar> GameAttribution<T> {
     /// Confidence intervals of all values, low and high ends `(players, values)`, with Student's quantiles; `None` without
     /// standard errors.
     ///
+    /// They rest on the spread of the units. A player that rarely matters, as a small party in a vote, needs so many of them
+    /// that it has mattered some ten times; with fewer the interval is too narrow.
+    ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a level outside `0 <= level < 1`.
     pub fn interval(&self, level: f64) -> Result<Option<(Array2<T>, Array2<T>)>> {

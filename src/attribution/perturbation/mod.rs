@@ -10,6 +10,7 @@
 //! | from a regression, or its closed form | [`KernelShap`], [`UnbiasedKernelShap`] |
 //! | for players in unions, or along a tree | [`Owen`], [`Partition`] |
 //! | Banzhaf values | [`Banzhaf`] |
+//! | tokens of a language model, by plausible others | [`Reagent`], [`TokenSampler`] |
 //! | interactions of pairs | [`Interactions`] |
 //! | a local linear surrogate | [`Lime`], [`Surrogate`] |
 //! | linear and additive functions | [`linear_shap`], [`additive_shap`], [`ConditionalLinear`] |
@@ -37,6 +38,7 @@ mod owen;
 mod partition;
 mod permutation_importance;
 mod play;
+mod reagent;
 mod removal;
 mod sampling;
 mod shapley;
@@ -67,6 +69,7 @@ pub use occlusion::Occlusion;
 pub use owen::Owen;
 pub use partition::{Partition, PlayerTree};
 pub use permutation_importance::PermutationImportance;
+pub use reagent::{Reagent, ReagentAttribution, TokenSampler, UniformTokens};
 pub(crate) use removal::Players;
 pub use removal::{Absent, Link, Removal};
 pub use sampling::Sampling;

@@ -5,6 +5,7 @@
 //! | games, and coalitions of their players | [`Game`], [`Coalitions`], [`IncrementalGame`], [`Cached`] |
 //! | a model as a game of its features | [`Masked`], [`Removal`], [`ByRemoval`] |
 //! | one part at a time | [`FeatureAblation`], [`Occlusion`], [`LeaveOneOut`], [`PermutationImportance`] |
+//! | the same on a model that remembers beginnings | [`CausalOcclusion`], [`CausalGame`], [`CausalModel`] |
 //! | Shapley values from all coalitions | [`ExactShapley`] |
 //! | from permutations, or single contributions | [`Shapley`], [`NeymanShapley`] |
 //! | from a regression, or its closed form | [`KernelShap`], [`UnbiasedKernelShap`] |
@@ -15,8 +16,11 @@
 //! | a local linear surrogate | [`Lime`], [`Surrogate`] |
 //! | linear and additive functions | [`linear_shap`], [`additive_shap`], [`ConditionalLinear`] |
 
+mod ablation;
 mod banzhaf;
 mod cached;
+mod causal;
+mod causal_occlusion;
 mod coalitions;
 mod exact_shapley;
 mod feature_ablation;
@@ -51,6 +55,8 @@ mod unbiased_kernel_shap;
 
 pub use banzhaf::{Banzhaf, BanzhafSamples};
 pub use cached::Cached;
+pub use causal::{CausalGame, CausalModel};
+pub use causal_occlusion::{CausalAttribution, CausalOcclusion};
 pub use coalitions::{Coalition, Coalitions};
 pub use exact_shapley::ExactShapley;
 pub use feature_ablation::FeatureAblation;

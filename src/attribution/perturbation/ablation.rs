@@ -7,9 +7,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::coalitions::{Coalitions, toggle};
+use super::coalitions::toggle;
 use super::game::Game;
-use super::play::{Play, ROUND};
+use super::play::Play;
 use crate::Scalar;
 use crate::attribution::Explained;
 
@@ -21,38 +21,26 @@ pub(crate) fn losses<T: Scalar, G: Game<T> + ?Sized>(
 ) -> Explained<(Vec<f64>, Vec<f64>), G::Error> {
     let (n, v) = (play.n, play.v);
     let (mut full, mut losses) = (vec![0.0; v], play.zeros());
-    let mut coalitions = Coalitions::new(n);
-    coalitions.push_full();
-    let all = coalitions.row(0).words().to_vec();
-    let mut words = all.clone();
-    let mut left = n;
-    loop {
-        let (first, players) = (coalitions.len(), left.min(ROUND - coalitions.len()));
-        for player in (left - players..left).rev() {
-            words.copy_from_slice(&all);
-            toggle(&mut words, player);
-            coalitions.push_words(&words);
+    let without = |index: usize, words: &mut [u64]| {
+        if index > 0 {
+            toggle(words, n - index);
         }
-        let worth = play.values(&coalitions)?;
-        let (ends, rest) = worth.split_at(ndarray::Axis(0), first);
-        ends.iter().zip(&mut full).for_each(|(worth, full)| *full = worth.as_f64());
-        for (player, worth) in (left - players..left).rev().zip(rest.rows()) {
-            let losses = losses[player * v..(player + 1) * v].iter_mut();
-            losses.zip(&full).zip(worth).for_each(|((loss, full), worth)| *loss = full - worth.as_f64());
+    };
+    play.each(n + 1, without, |index, worth| {
+        if index == 0 {
+            worth.iter().zip(&mut full).for_each(|(worth, full)| *full = worth.as_f64());
+            return;
         }
-        left -= players;
-        if left == 0 {
-            return Ok((full, losses));
-        }
-        coalitions.clear();
-    }
+        let losses = losses[(n - index) * v..(n - index + 1) * v].iter_mut();
+        losses.zip(&full).zip(worth).for_each(|((loss, full), worth)| *loss = full - worth.as_f64());
+    })?;
+    Ok((full, losses))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::perturbation::GameFunction;
-    use alloc::vec::Vec;
+    use crate::attribution::perturbation::{Coalitions, GameFunction};
     use ndarray::ArrayRef2;
 
     #[test]

@@ -12,12 +12,14 @@
 //! | for players in unions, or along a tree | [`Owen`], [`Partition`] |
 //! | Banzhaf values | [`Banzhaf`] |
 //! | tokens of a language model, by plausible others | [`Reagent`], [`TokenSampler`] |
-//! | interactions of pairs | [`Interactions`] |
+//! | interactions of pairs | [`Interactions`], [`AblationInteractions`] |
 //! | a local linear surrogate | [`Lime`], [`Surrogate`] |
 //! | linear and additive functions | [`linear_shap`], [`additive_shap`], [`ConditionalLinear`] |
 
 mod ablation;
+mod ablation_interactions;
 mod banzhaf;
+mod blend;
 mod cached;
 mod causal;
 mod causal_occlusion;
@@ -39,6 +41,7 @@ mod neyman;
 mod occlusion;
 mod orthogonal;
 mod owen;
+mod pairs;
 mod partition;
 mod permutation_importance;
 mod play;
@@ -53,7 +56,10 @@ mod surrogate;
 mod testing;
 mod unbiased_kernel_shap;
 
+pub(super) use ablation::losses;
+pub use ablation_interactions::{AblationInteractions, AblationPairs};
 pub use banzhaf::{Banzhaf, BanzhafSamples};
+pub(super) use blend::Blend;
 pub use cached::Cached;
 pub use causal::{CausalGame, CausalModel};
 pub use causal_occlusion::{CausalAttribution, CausalOcclusion};
@@ -73,8 +79,10 @@ pub use masked::Masked;
 pub use neyman::NeymanShapley;
 pub use occlusion::Occlusion;
 pub use owen::Owen;
+pub use pairs::PairValues;
 pub use partition::{Partition, PlayerTree};
 pub use permutation_importance::PermutationImportance;
+pub(super) use play::Play;
 pub use reagent::{Reagent, ReagentAttribution, TokenSampler, UniformTokens};
 pub(crate) use removal::Players;
 pub use removal::{Absent, Link, Removal};
@@ -82,5 +90,6 @@ pub use sampling::Sampling;
 pub use shapley::{Shapley, Walks};
 pub use similarity::{Distance, Similarity};
 pub use summary::{ByRemoval, GameAttribution, Summary};
+pub(super) use summary::{RowGame, explain_rows, flatten};
 pub use surrogate::{Regression, Surrogate};
 pub use unbiased_kernel_shap::UnbiasedKernelShap;

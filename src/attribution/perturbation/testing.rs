@@ -1,5 +1,7 @@
 //! What the tests of the family share.
 
+use alloc::vec::Vec;
+
 use ndarray::{Array2, ArrayRef2, array};
 
 use super::causal::CausalModel;
@@ -39,7 +41,7 @@ pub(super) fn inputs() -> Array2<f64> {
 pub(super) struct Recurrent {
     width: usize,
     outputs: usize,
-    states: alloc::vec::Vec<[f64; 4]>,
+    states: Vec<[f64; 4]>,
     /// Tokens read so far.
     pub(super) read: u64,
     /// Number of the run that fails, from 1.
@@ -49,7 +51,7 @@ pub(super) struct Recurrent {
 
 impl Recurrent {
     pub(super) fn new(width: usize, outputs: usize) -> Self {
-        Self { width, outputs, states: alloc::vec::Vec::new(), read: 0, fail_at: None, runs: 0 }
+        Self { width, outputs, states: Vec::new(), read: 0, fail_at: None, runs: 0 }
     }
 }
 

@@ -12,7 +12,7 @@
 //! | for players in unions, or along a tree | [`Owen`], [`Partition`] |
 //! | Banzhaf values | [`Banzhaf`] |
 //! | tokens of a language model, by plausible others | [`Reagent`], [`TokenSampler`] |
-//! | interactions of pairs | [`Interactions`], [`AblationInteractions`] |
+//! | interactions of pairs | [`Interactions`], [`SvarmIq`], [`KaddShap`], [`AblationInteractions`] |
 //! | a local linear surrogate | [`Lime`], [`Surrogate`] |
 //! | linear and additive functions | [`linear_shap`], [`additive_shap`], [`ConditionalLinear`] |
 
@@ -30,7 +30,9 @@ mod game;
 mod groups;
 mod incremental;
 mod interactions;
+mod kadd_shap;
 mod kernel;
+mod kernel_fit;
 mod kernel_shap;
 mod leave_one_out;
 mod lime;
@@ -52,6 +54,7 @@ mod shapley;
 mod similarity;
 mod summary;
 mod surrogate;
+mod svarm_iq;
 #[cfg(test)]
 mod testing;
 mod unbiased_kernel_shap;
@@ -70,6 +73,7 @@ pub use game::{Game, GameFunction, Table};
 pub use groups::Groups;
 pub use incremental::{IncrementalGame, OneFlip};
 pub use interactions::{InteractionIndex, InteractionValues, Interactions};
+pub use kadd_shap::{KaddShap, KaddValues};
 pub use kernel_shap::KernelShap;
 pub use leave_one_out::LeaveOneOut;
 pub use lime::{Lime, LimeExplanation};
@@ -92,4 +96,5 @@ pub use similarity::{Distance, Similarity};
 pub use summary::{ByRemoval, GameAttribution, Summary};
 pub(super) use summary::{RowGame, explain_rows, flatten};
 pub use surrogate::{Regression, Surrogate};
+pub use svarm_iq::SvarmIq;
 pub use unbiased_kernel_shap::UnbiasedKernelShap;

@@ -26,7 +26,7 @@ pub(crate) fn losses<T: Scalar, G: Game<T> + ?Sized>(
             toggle(words, n - index);
         }
     };
-    play.each(n + 1, without, |index, worth| {
+    play.each(n + 1, without, |index, _, worth| {
         if index == 0 {
             worth.iter().zip(&mut full).for_each(|(worth, full)| *full = worth.as_f64());
             return;

@@ -89,7 +89,9 @@ impl AblationInteractions {
         play.each(
             rows,
             |row, words| plan.removed(row).for_each(|player| toggle(words, player)),
-            |row, found| worth[row * v..(row + 1) * v].iter_mut().zip(found).for_each(|(slot, x)| *slot = x.as_f64()),
+            |row, _, found| {
+                worth[row * v..(row + 1) * v].iter_mut().zip(found).for_each(|(slot, x)| *slot = x.as_f64())
+            },
         )?;
         let (full, rest) = worth.split_at(v);
         let (alone, together) = rest.split_at(singles * v);

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 
-use super::coalitions::Coalitions;
+use super::coalitions::{Coalition, Coalitions};
 use super::game::Game;
 use super::summary::GameAttribution;
 use crate::attribution::{Explained, Failure, Status};
@@ -82,12 +82,12 @@ impl<'a, T: Scalar, G: Game<T> + ?Sized> Play<'a, T, G> {
     }
 
     /// Asks for `count` coalitions, a round at a time: `fill(index, words)` changes the words of all into those of a
-    /// coalition, and `take(index, worth)` gets what it is worth, `(values)`.
+    /// coalition, and `take(index, coalition, worth)` gets what it is worth, `(values)`.
     pub(crate) fn each(
         &mut self,
         count: usize,
         mut fill: impl FnMut(usize, &mut [u64]),
-        mut take: impl FnMut(usize, ArrayView1<'_, T>),
+        mut take: impl FnMut(usize, Coalition<'_>, ArrayView1<'_, T>),
     ) -> Explained<(), G::Error> {
         let mut coalitions = Coalitions::new(self.n);
         coalitions.push_full();
@@ -101,7 +101,9 @@ impl<'a, T: Scalar, G: Game<T> + ?Sized> Play<'a, T, G> {
                 fill(index, &mut words);
                 coalitions.push_words(&words);
             }
-            (start..end).zip(self.values(&coalitions)?.rows()).for_each(|(index, worth)| take(index, worth));
+            let values = self.values(&coalitions)?;
+            let asked = (start..end).zip(coalitions.iter()).zip(values.rows());
+            asked.for_each(|((index, coalition), worth)| take(index, coalition, worth));
         }
         Ok(())
     }

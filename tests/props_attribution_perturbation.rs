@@ -6,9 +6,9 @@ use std::convert::Infallible;
 use limpid::Seed;
 use limpid::attribution::layer::{AbsentUnits, LayerAblation, LayerGame, LayerRemoval, LayerShapley};
 use limpid::attribution::perturbation::{
-    AblationInteractions, Absent, Banzhaf, CausalGame, CausalModel, CausalOcclusion, Coalitions, Distance,
-    ExactShapley, FeatureAblation, Game, Groups, InteractionIndex, Interactions, KaddShap, KernelShap, LeaveOneOut,
-    Lime, MaskSampling, Masked, Occlusion, Reagent, Regression, Removal, Shapley, Similarity, Summary, SvarmIq, Table,
+    AblationInteractions, Absent, Banzhaf, CausalGame, CausalModel, CausalOcclusion, Coalitions, ExactShapley,
+    FeatureAblation, Game, Groups, InteractionIndex, Interactions, KaddShap, KernelShap, LeaveOneOut, Lime,
+    MaskSampling, Masked, Occlusion, Reagent, Regression, Removal, Shapley, Similarity, Summary, SvarmIq, Table,
     UniformTokens,
 };
 use limpid::attribution::target::{LogProbability, Logit};

@@ -90,7 +90,7 @@ impl AblationInteractions {
             rows,
             |row, words| plan.removed(row).for_each(|player| toggle(words, player)),
             |row, _, found| {
-                worth[row * v..(row + 1) * v].iter_mut().zip(found).for_each(|(slot, x)| *slot = x.as_f64())
+                worth[row * v..(row + 1) * v].iter_mut().zip(found).for_each(|(slot, x)| *slot = x.as_f64());
             },
         )?;
         let (full, rest) = worth.split_at(v);

@@ -86,7 +86,7 @@ pub trait CausalModel<T: Scalar> {
 /// let baseline = Baseline::Zeros;
 /// let mut game = CausalGame::new(&mut model, &x, &target, &baseline)?;
 /// let found = ExactShapley::default().of(&mut game).unwrap();
-/// assert_eq!(found.values, array![[1.0], [1.0], [1.0]]);
+/// assert!(found.values.iter().all(|value| (value - 1.0_f64).abs() < 1e-12));
 /// // the nodes of a tree of three levels, and not eight texts of three tokens
 /// assert_eq!(game.token_forwards(), 2 + 4 + 8);
 /// # Ok::<(), limpid::Error>(())

@@ -9,8 +9,9 @@
 //! [`Masked`](super::Masked) model the players are features or groups of features, so that the groups and baselines of
 //! feature ablation serve here too.
 //!
-//! Source: the pairwise form of feature ablation, as Captum's later releases have it; the discrete second derivative of
-//! Grabisch and Roubens, "An axiomatic approach to the concept of interaction among players in cooperative games" (1999).
+//! Source: the discrete second derivative of Grabisch and Roubens, "An axiomatic approach to the concept of interaction among
+//! players in cooperative games" (1999); Tsang, Rambhatla and Liu, "How does this Interaction Affect Me? Interpretable
+//! Attribution for Feature Interactions" (2020), <https://arxiv.org/abs/2006.10965>, for this context of all others.
 
 use alloc::borrow::Cow;
 use alloc::vec;

@@ -3,9 +3,9 @@
 //! | family | methods |
 //! |---|---|
 //! | [`gradient`] | saliency, input times gradient, integrated gradients by rule or to a tolerance, over several baselines, SmoothGrad, expected gradients, guided backprop |
-//! | [`layer`] | the same for inner units: layer and neuron integrated gradients, conductance, internal influence, Grad-CAM |
+//! | [`layer`] | the same for inner units: layer and neuron integrated gradients, conductance, internal influence, Grad-CAM, ablation, Shapley values |
 //! | [`rules`] | DeepLIFT, DeepLIFT-SHAP, LRP and its composites, AttnLRP |
-//! | [`perturbation`] | ablation, occlusion, LIME, Shapley values in many ways, Banzhaf and Owen values, interactions |
+//! | [`perturbation`] | ablation, occlusion, ReAGent, LIME, Shapley values in many ways, Banzhaf and Owen values, interactions; causal models with a cache |
 //! | [`circuits`] | attention, residual streams, logit lens, patching, edges |
 //! | [`faithfulness`] | how good an attribution is: erasure, infidelity, sensitivity, complexity, agreement |
 //! | [`aggregate`], [`render`] | from numbers per input to words, and to text, terminals, HTML and SVG |

@@ -5,15 +5,23 @@
 //! Shapley interaction index   I_ij = Σ_S s! (M - s - 2)! / (M - 1)!  Δ_ij(S)
 //! Shapley-Taylor index        I_ij = 2/M Σ_S Δ_ij(S) / C(M - 1, s),   I_ii = v(i) - v(∅)
 //! Banzhaf interaction index   I_ij = 2^{2-M} Σ_S Δ_ij(S)
+//! Faith-Shap                  I_ij = 6 Σ_S (s + 1)! (M - s - 1)! / (M + 1)!  Δ_ij(S),
+//!                             I_ii = Σ_S s! (M - s - 1)! / M! (4 - 6 (s + 1)/(M + 1)) (v(S ∪ i) - v(S)),  S without i
 //! ```
 //!
 //! They are given as a symmetric matrix in which both entries of a pair carry half of `I_ij`, so that sums over the matrix
-//! count a pair once. The diagonal is what the players have alone: with Shapley-Taylor the matrix adds up to `v(N) - v(∅)`;
-//! with the other two its rows add up to Shapley and Banzhaf values.
+//! count a pair once. The diagonal is what the players have alone: with Shapley-Taylor and Faith-Shap the matrix adds up to
+//! `v(N) - v(∅)`; with the other two its rows add up to Shapley and Banzhaf values.
+//!
+//! Faithful indices are the coefficients of the game of singles and pairs `Σ_{i in S} E_i + Σ_{i<j in S} E_ij` that comes
+//! closest to `v` in weighted squares: with the Shapley kernel and both ends met, Faith-Shap; with equal weights and a free
+//! constant, Faith-Banzhaf, which in this form is the matrix of the Banzhaf interaction index.
 //!
 //! Source: Grabisch and Roubens, "An axiomatic approach to the concept of interaction among players in cooperative games"
 //! (1999); Sundararajan, Dhamdhere and Agarwal, "The Shapley Taylor Interaction Index" (2020),
-//! <https://arxiv.org/abs/1902.05622>, equation for `k = 2`; the halves as in Lundberg et al., "Consistent Individualized
+//! <https://arxiv.org/abs/1902.05622>, equation for `k = 2`; Tsai, Yeh and Ravikumar, "Faith-Shap: The Faithful Shapley
+//! Interaction Index" (2023), <https://arxiv.org/abs/2203.00870>, at order 2, in the form of weights derived here from the
+//! closed form in Möbius coefficients; the halves as in Lundberg et al., "Consistent Individualized
 //! Feature Attribution for Tree Ensembles" (2018), <https://arxiv.org/abs/1802.03888>.
 
 use alloc::vec;
@@ -65,8 +73,11 @@ pub enum InteractionIndex {
     ShapleyTaylor,
     /// Rows add up to Shapley values.
     Shapley,
-    /// Rows add up to Banzhaf values.
+    /// Rows add up to Banzhaf values; the faithful index of equal weights, Faith-Banzhaf, is the same matrix.
     Banzhaf,
+    /// The matrix adds up to `v(N) - v(∅)`, and as a game of singles and pairs it comes closest to `v` under the Shapley
+    /// kernel.
+    FaithShapley,
 }
 
 /// Interactions of all pairs of players.
@@ -132,7 +143,7 @@ fn mirror(sums: &mut [f64], n: usize, v: usize, index: InteractionIndex) {
             for value in 0..v {
                 let half = sums[(i * n + j) * v + value];
                 sums[(j * n + i) * v + value] = half;
-                if index != InteractionIndex::ShapleyTaylor {
+                if index.rows_add_up() {
                     sums[(i * n + i) * v + value] -= half;
                     sums[(j * n + j) * v + value] -= half;
                 }
@@ -142,8 +153,13 @@ fn mirror(sums: &mut [f64], n: usize, v: usize, index: InteractionIndex) {
 }
 
 impl InteractionIndex {
+    /// Whether the diagonal leaves room for the halves of a row's pairs.
+    fn rows_add_up(self) -> bool {
+        matches!(self, Self::Shapley | Self::Banzhaf)
+    }
+
     /// Weight of `Δ_ij(S)` for a coalition of `k` players that is `S` and all of the pair but `absent` of it; 0 for none.
-    fn pair_weights(self, n: usize) -> impl Fn(usize, usize) -> f64 {
+    pub(crate) fn pair_weights(self, n: usize) -> impl Fn(usize, usize) -> f64 {
         let mut weights = Vec::new();
         for s in 0..(n + 1).saturating_sub(2) {
             weights.push(match self {
@@ -151,6 +167,8 @@ impl InteractionIndex {
                 Self::Shapley => 1.0 / ((n - 1) as f64 * binomial(n - 2, s)),
                 Self::ShapleyTaylor => 2.0 / (n as f64 * binomial(n - 1, s)),
                 Self::Banzhaf => libm::exp2(2.0 - n as f64),
+                // (s+1)! (n-s-1)!/(n+1)! = 1/((n+1) C(n, s+1))
+                Self::FaithShapley => 6.0 / ((n + 1) as f64 * binomial(n, s + 1)),
             });
         }
         move |k, absent| (k + absent).checked_sub(2).and_then(|s| weights.get(s)).copied().unwrap_or(0.0)
@@ -163,6 +181,7 @@ impl InteractionIndex {
                 Self::Shapley => 1.0 / (n as f64 * binomial(n - 1, s)),
                 Self::ShapleyTaylor => f64::from(u8::from(s == 0)),
                 Self::Banzhaf => libm::exp2(1.0 - n as f64),
+                Self::FaithShapley => (4.0 - 6.0 * (s + 1) as f64 / (n + 1) as f64) / (n as f64 * binomial(n - 1, s)),
             },
             _ => 0.0,
         }
@@ -174,6 +193,13 @@ mod tests {
     use super::*;
     use crate::attribution::perturbation::{Banzhaf, ExactShapley, Summary, Table};
     use ndarray::{Array2, Axis, array};
+
+    const INDICES: [InteractionIndex; 4] = [
+        InteractionIndex::ShapleyTaylor,
+        InteractionIndex::Shapley,
+        InteractionIndex::Banzhaf,
+        InteractionIndex::FaithShapley,
+    ];
 
     fn noise(players: usize) -> Table<f64> {
         let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
@@ -211,11 +237,58 @@ mod tests {
         // v = z0 z2
         let worth = |i: usize| (i & i >> 2 & 1) as f64;
         let mut game = Table::single((0..16).map(worth).collect()).unwrap();
-        for index in [InteractionIndex::ShapleyTaylor, InteractionIndex::Shapley, InteractionIndex::Banzhaf] {
+        for index in INDICES {
             let found = matrix(index, &mut game);
             let mut expected = Array2::zeros((4, 4));
             (expected[[0, 2]], expected[[2, 0]]) = (0.5, 0.5);
             assert!((found - expected).iter().all(|e: &f64| e.abs() < 1e-14), "{index:?}");
         }
+    }
+
+    /// `v(S) - v(∅)` less the game of singles and pairs, for all coalitions.
+    fn residuals(n: usize, matrix: &Array2<f64>) -> Vec<f64> {
+        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
+        let within = |mask: usize, i: usize, j: usize| mask >> i & mask >> j & 1 == 1;
+        let told =
+            |mask: usize| matrix.indexed_iter().filter(|((i, j), _)| within(mask, *i, *j)).map(|(_, e)| e).sum::<f64>();
+        (0..1 << n).map(|mask| worth(mask) - worth(0) - told(mask)).collect()
+    }
+
+    /// `Σ_S weight(S) residual(S)` over the coalitions that hold each player and each pair.
+    fn moments(n: usize, weighted: &[f64]) -> Vec<f64> {
+        let terms = (0..n).flat_map(|i| (i..n).map(move |j| 1_usize << i | 1 << j));
+        let sum =
+            |term: usize| weighted.iter().enumerate().filter(|(mask, _)| mask & term == term).map(|(_, r)| r).sum();
+        terms.map(sum).collect()
+    }
+
+    #[test]
+    fn faithful_indices_are_the_closest_games_of_pairs() {
+        for n in 1..7 {
+            let kernel = |mask: usize| match mask.count_ones() as usize {
+                0 => 0.0,
+                k if k == n => 0.0,
+                k => 1.0 / (binomial(n, k) * (k * (n - k)) as f64),
+            };
+            let rest = residuals(n, &matrix(InteractionIndex::FaithShapley, &mut noise(n)));
+            assert!(rest[(1 << n) - 1].abs() < 1e-12, "both ends are met");
+            let weighted: Vec<f64> = rest.iter().enumerate().map(|(mask, rest)| kernel(mask) * rest).collect();
+            let moments_of = moments(n, &weighted);
+            // one multiplier for the one constraint, in which every term counts alike
+            assert!(moments_of.iter().all(|moment| (moment - moments_of[0]).abs() < 1e-12), "{n}: {moments_of:?}");
+            let rest = residuals(n, &matrix(InteractionIndex::Banzhaf, &mut noise(n)));
+            let constant = rest.iter().sum::<f64>() / rest.len() as f64;
+            let free: Vec<f64> = rest.iter().map(|rest| rest - constant).collect();
+            assert!(moments(n, &free).iter().all(|moment| moment.abs() < 1e-11), "{n}");
+        }
+    }
+
+    #[test]
+    fn faithful_pairs_by_hand() {
+        // v = 1 for all three together: E_ij = 6/(3·4), E_i = -2/(3·4)
+        let mut game = Table::single(array![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
+        let found = matrix(InteractionIndex::FaithShapley, &mut game);
+        let expected = Array2::from_shape_fn((3, 3), |(i, j)| if i == j { -1.0 / 6.0 } else { 0.25 });
+        assert!((found - expected).iter().all(|e| e.abs() < 1e-15));
     }
 }

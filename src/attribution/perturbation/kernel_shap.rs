@@ -14,26 +14,15 @@
 //! Source: Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions" (2017), section 4.1; Covert and Lee,
 //! "Improving KernelSHAP" (2021), <https://arxiv.org/abs/2012.01536>, sections 3 and 4.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::Array2;
-
-use super::coalitions::{Coalitions, toggle};
 use super::game::Game;
-use super::kernel::{binomial, draw, random_subset, size_shares};
-use super::play::{Ends, Play, ROUND, matrix};
+use super::kernel_fit::{Fit, Plan, Terms, transposed};
+use super::play::{Play, matrix};
 use super::summary::{GameAttribution, Summary};
 use crate::attribution::{Explained, Status};
 use crate::error::check_limit;
-use crate::math::solve::Cholesky;
-use crate::{Error, Result, Scalar, Seed};
-
-/// Purpose of the random stream of a pair; the item is its number.
-const PAIRS: u64 = 0x6b65_726e;
-
-/// Batches of pairs behind a standard error, at most.
-const BATCHES: usize = 64;
+use crate::{Scalar, Seed};
 
 /// Most players: the fit needs a matrix of their pairs.
 const MAX_PLAYERS: usize = 4096;
@@ -69,7 +58,7 @@ impl<T: Scalar> Summary<T> for KernelShap {
         if play.n == 1 {
             return Ok(play.result("kernel_shap", &ends.gain().collect::<Vec<_>>(), &ends));
         }
-        let mut fit = Fit::new(plan, &ends, play.v);
+        let mut fit = Fit::new(plan, Terms::players(play.n), &ends, play.v);
         fit.ask(&mut play)?;
         let solution = fit.solve()?;
         let values: Vec<f64> = transposed(&solution.values, play.v);
@@ -94,226 +83,12 @@ impl<T: Scalar> Summary<T> for KernelShap {
     }
 }
 
-/// Which coalitions are asked for, and what each weighs.
-struct Plan {
-    coalitions: Coalitions,
-    /// Weight of every coalition; they sum to 1.
-    weights: Vec<f64>,
-    /// Coalitions before the sampled pairs.
-    enumerated: usize,
-    pairs: usize,
-    /// Weight of the sizes that are sampled.
-    sampled_share: f64,
-}
-
-impl Plan {
-    fn new(n: usize, budget: u64, seed: Seed) -> Result<Self> {
-        let (coalitions, weights) = (Coalitions::new(n), Vec::new());
-        let mut plan = Self { coalitions, weights, enumerated: 0, pairs: 0, sampled_share: 0.0 };
-        if n == 1 {
-            return Ok(plan);
-        }
-        let (mut shares, mut left) = (size_shares(n), budget as f64);
-        // small and large sizes come together: the pair of sizes k and n - k
-        for k in 1..=n / 2 {
-            let mirrored = k != n - k;
-            let share = shares[k - 1] * if mirrored { 2.0 } else { 1.0 };
-            let rest: f64 = shares.iter().sum();
-            let count = binomial(n, k) * if mirrored { 2.0 } else { 1.0 };
-            if left * share / rest / count < 1.0 - 1e-8 {
-                break;
-            }
-            plan.enumerate(n, k, mirrored, share / count);
-            left -= count;
-            (shares[k - 1], shares[n - k - 1]) = (0.0, 0.0);
-        }
-        plan.enumerated = plan.coalitions.len();
-        plan.sampled_share = shares.iter().sum();
-        if plan.sampled_share > 0.0 {
-            plan.sample(n, &shares, pairs_within(left), seed);
-        }
-        if plan.coalitions.is_empty() {
-            let expected = "at least one pair of coalitions and the two end points";
-            return Err(Error::OutOfRange { what: "budget", index: 0, value: budget as f64, expected });
-        }
-        Ok(plan)
-    }
-
-    /// Appends all coalitions of `k` players, and their complements where those have another size.
-    fn enumerate(&mut self, n: usize, k: usize, mirrored: bool, weight: f64) {
-        let (mut members, mut words): (Vec<usize>, _) = ((0..k).collect(), vec![0_u64; n.div_ceil(64)]);
-        loop {
-            words.fill(0);
-            members.iter().for_each(|&player| toggle(&mut words, player));
-            self.coalitions.push_words(&words);
-            self.weights.push(weight);
-            if mirrored {
-                self.coalitions.push_complement(&words);
-                self.weights.push(weight);
-            }
-            // the last member that can move up does, and those after it follow close behind
-            let Some(at) = (0..k).rev().find(|&at| members[at] < n - k + at) else {
-                return;
-            };
-            members[at] += 1;
-            for next in at + 1..k {
-                members[next] = members[next - 1] + 1;
-            }
-        }
-    }
-
-    /// Appends random coalitions, each with its complement.
-    fn sample(&mut self, n: usize, shares: &[f64], pairs: usize, seed: Seed) {
-        let mut words = vec![0_u64; n.div_ceil(64)];
-        let weight = self.sampled_share / (2 * pairs.max(1)) as f64;
-        for pair in 0..pairs {
-            let mut stream = seed.stream(PAIRS, pair as u64);
-            let size = draw(&mut stream, shares) + 1;
-            random_subset(&mut stream, n, size, &mut words);
-            self.coalitions.push_words(&words);
-            self.coalitions.push_complement(&words);
-            self.weights.extend([weight; 2]);
-        }
-        self.pairs = pairs;
-    }
-}
-
-/// Whole pairs that a number of coalitions has room for.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and a float saturates")]
-fn pairs_within(coalitions: f64) -> usize {
-    (coalitions / 2.0).max(0.0) as usize
-}
-
-/// The fit of all values of a game; vectors are one after the other, `(values, players)`.
-struct Fit<'a> {
-    plan: Plan,
-    ends: &'a Ends,
-    v: usize,
-    /// `v(S) - v(∅)`, `(coalitions, values)`.
-    worth: Vec<f64>,
-}
-
-/// A solution, and what it takes to change it a little.
-struct Solution {
-    values: Vec<f64>,
-    factor: Cholesky,
-    /// `A⁻¹ 1` and its sum.
-    ones: Vec<f64>,
-    total: f64,
-}
-
-impl Solution {
-    /// Turns `g` into the `δ` with `A δ + λ 1 = g` and `Σ δ = sum`.
-    fn constrained(&self, g: &mut [f64], sum: f64) -> Result<()> {
-        self.factor.solve(g)?;
-        let lambda = (g.iter().sum::<f64>() - sum) / self.total;
-        g.iter_mut().zip(&self.ones).for_each(|(g, one)| *g -= lambda * one);
-        Ok(())
-    }
-}
-
-impl<'a> Fit<'a> {
-    fn new(plan: Plan, ends: &'a Ends, v: usize) -> Self {
-        Self { plan, ends, v, worth: Vec::new() }
-    }
-
-    fn n(&self) -> usize {
-        self.plan.coalitions.n_players()
-    }
-
-    /// Asks for the worth of all coalitions of the plan.
-    fn ask<T: Scalar, G: Game<T> + ?Sized>(&mut self, play: &mut Play<'_, T, G>) -> Explained<(), G::Error> {
-        let mut round = Coalitions::new(play.n);
-        let total = self.plan.coalitions.len();
-        for start in (0..total).step_by(ROUND) {
-            round.clear();
-            (start..total.min(start + ROUND)).for_each(|row| round.push_words(self.plan.coalitions.row(row).words()));
-            for row in play.values(&round)?.rows() {
-                self.worth.extend(row.iter().zip(&self.ends.base).map(|(value, base)| value.as_f64() - base));
-            }
-        }
-        Ok(())
-    }
-
-    fn solve(&self) -> Result<Solution> {
-        let n = self.n();
-        let (mut a, mut b) = (Array2::zeros((n, n)), vec![0.0; n * self.v]);
-        let mut members = Vec::new();
-        for (row, (coalition, &weight)) in self.plan.coalitions.iter().zip(&self.plan.weights).enumerate() {
-            members.clear();
-            members.extend(coalition.members());
-            for (at, &i) in members.iter().enumerate() {
-                members[..=at].iter().for_each(|&j| a[[i, j]] += weight);
-                for value in 0..self.v {
-                    b[value * n + i] += weight * self.worth[row * self.v + value];
-                }
-            }
-        }
-        let factor = Cholesky::new(&a, "coalitions of the fit")?;
-        let mut ones = vec![1.0; n];
-        factor.solve(&mut ones)?;
-        let total = ones.iter().sum();
-        let mut solution = Solution { values: Vec::new(), factor, ones, total };
-        for (b, gain) in b.chunks_mut(n).zip(self.ends.gain()) {
-            solution.constrained(b, gain)?;
-        }
-        solution.values = b;
-        Ok(solution)
-    }
-
-    /// Standard errors `(values, players)` and the number of batches behind them.
-    fn standard_errors(&self, solution: &Solution) -> Result<Option<(Vec<f64>, usize)>> {
-        let (n, pairs) = (self.n(), self.plan.pairs);
-        // the fit itself follows the sampled pairs as far as they carry weight
-        let free = pairs as f64 - (n - 1) as f64 * self.plan.sampled_share;
-        let batches = pairs.min(BATCHES);
-        if free < 1.0 || batches < 2 {
-            return Ok(None);
-        }
-        let mut errors = vec![0.0; n * self.v];
-        for value in 0..self.v {
-            let mut scores = self.scores(solution, value, batches);
-            let mean: Vec<f64> = (0..n).map(|i| scores.iter().map(|s| s[i]).sum::<f64>() / pairs as f64).collect();
-            for (batch, score) in scores.iter_mut().enumerate() {
-                let size = pairs / batches + usize::from(batch < pairs % batches);
-                score.iter_mut().zip(&mean).for_each(|(score, mean)| *score -= size as f64 * mean);
-                solution.constrained(score, 0.0)?;
-                let slots = errors[value * n..(value + 1) * n].iter_mut();
-                slots.zip(score.iter()).for_each(|(error, change)| *error += change * change);
-            }
-        }
-        let scale = batches as f64 / (batches - 1) as f64 * pairs as f64 / free;
-        errors.iter_mut().for_each(|error| *error = num_traits::Float::sqrt(*error * scale));
-        Ok(Some((errors, batches)))
-    }
-
-    /// `Σ π z (v(S) - v(∅) - zᵀ φ)` over the sampled pairs of each batch.
-    fn scores(&self, solution: &Solution, value: usize, batches: usize) -> Vec<Vec<f64>> {
-        let n = self.n();
-        let phi = &solution.values[value * n..(value + 1) * n];
-        let mut scores = vec![vec![0.0; n]; batches];
-        for row in self.plan.enumerated..self.plan.coalitions.len() {
-            let coalition = self.plan.coalitions.row(row);
-            let told: f64 = coalition.members().map(|player| phi[player]).sum();
-            let rest = self.plan.weights[row] * (self.worth[row * self.v + value] - told);
-            let score = &mut scores[(row - self.plan.enumerated) / 2 % batches];
-            coalition.members().for_each(|player| score[player] += rest);
-        }
-        scores
-    }
-}
-
-/// `(values, players)` as `(players, values)`.
-fn transposed(x: &[f64], v: usize) -> Vec<f64> {
-    let n = x.len() / v;
-    (0..n * v).map(|at| x[at % v * n + at / v]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::perturbation::{ExactShapley, GameFunction, Table};
-    use ndarray::{ArrayRef2, array};
+    use crate::Error;
+    use crate::attribution::perturbation::{Coalitions, ExactShapley, GameFunction, Table};
+    use ndarray::{Array2, ArrayRef2};
 
     fn noise(players: usize) -> Table<f64> {
         let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0 + i.count_ones() as f64;
@@ -358,19 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn outer_sizes_come_first() {
-        let plan = Plan::new(10, 150, Seed(0)).unwrap();
-        assert_eq!((plan.enumerated, plan.pairs), (20, 65));
-        assert!((plan.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        let plan = Plan::new(4, 14, Seed(0)).unwrap();
-        assert_eq!((plan.enumerated, plan.pairs, plan.sampled_share), (14, 0, 0.0));
-        assert!(Plan::new(10, 1, Seed(0)).is_err());
+    fn too_few_coalitions_are_named() {
         let too_few = KernelShap { budget: Some(6), ..KernelShap::default() }.of(&mut noise(9));
         assert!(matches!(too_few, Err(crate::attribution::Failure::Input(Error::Singular { .. }))));
-    }
-
-    #[test]
-    fn transposed_twice_is_the_same() {
-        assert_eq!(transposed(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2), array![1.0, 4.0, 2.0, 5.0, 3.0, 6.0].to_vec());
     }
 }

@@ -6,18 +6,18 @@
 //!
 //! Source: see [`Removal`].
 
-use alloc::vec;
-use alloc::vec::Vec;
+use alloc::borrow::Cow;
 
-use ndarray::{Array2, ArrayRef2, ArrayView2};
+use ndarray::ArrayRef2;
 
-use super::coalitions::{Coalition, Coalitions};
+use super::blend::Blend;
+use super::coalitions::Coalitions;
 use super::game::Game;
-use super::removal::{Absent, Players, Removal};
+use super::removal::{Players, Removal};
+use super::summary::RowGame;
 use crate::Scalar;
 use crate::attribution::probe::Probe;
 use crate::attribution::{Evaluations, Explained, Failure, Forward, Target};
-use crate::error::check_each;
 
 /// The game of the features of one row of `x: (b, n)`; [`Masked::select`] turns to another row.
 ///
@@ -43,31 +43,14 @@ use crate::error::check_each;
 /// ```
 pub struct Masked<'a, T: Scalar, M: ?Sized> {
     probe: Probe<'a, T, M>,
-    x: ArrayView2<'a, T>,
     removal: &'a Removal<T>,
-    players: Players,
-    /// Row that is explained.
-    row: usize,
-    present: Vec<T>,
-    /// Rows that absent features come from.
-    absent: Array2<T>,
-    workspace: Workspace<T>,
-}
-
-/// What one model call needs.
-struct Workspace<T> {
-    /// Masked rows, `(batch, n)`.
-    rows: Array2<T>,
-    /// Coalition of each of them.
-    owners: Vec<usize>,
-    values: Vec<T>,
-    /// Sum over the background, for every coalition.
-    sums: Vec<f64>,
+    blend: Blend<'a, T>,
 }
 
 impl<T: Scalar, M: ?Sized> core::fmt::Debug for Masked<'_, T, M> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Masked").field("removal", self.removal).field("row", &self.row).finish_non_exhaustive()
+        let mut fields = f.debug_struct("Masked");
+        fields.field("removal", self.removal).field("row", &self.blend.row()).finish_non_exhaustive()
     }
 }
 
@@ -83,24 +66,9 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Masked<'a, T, M> {
         removal: &'a Removal<T>,
     ) -> Explained<Self, M::Error> {
         let probe = Probe::new(model, x, target)?;
-        removal.absent.check(x)?;
-        let players = Players::new(removal.groups.as_deref(), x.ncols())?;
-        let rows = removal.batch.rows(x.ncols())?;
-        let absent = match &removal.absent {
-            Absent::Baseline(_) => Array2::zeros((1, x.ncols())),
-            // row-major, whatever the caller's layout is
-            Absent::Background(rows) => Array2::from_shape_fn(rows.dim(), |at| rows[at]),
-        };
-        let workspace = Workspace {
-            rows: Array2::zeros((rows, x.ncols())),
-            owners: Vec::with_capacity(rows),
-            values: vec![T::zero(); rows],
-            sums: Vec::new(),
-        };
-        let present = Vec::with_capacity(x.ncols());
-        let mut game = Self { probe, x: x.view(), removal, players, row: 0, present, absent, workspace };
-        game.turn_to(0)?;
-        Ok(game)
+        let players = (removal.groups.as_deref(), removal.link);
+        let blend = Blend::new(x.view().into(), Cow::Borrowed(&removal.absent), players, removal.batch)?;
+        Ok(Self { probe, removal, blend })
     }
 
     /// Turns to another row of `x`.
@@ -108,18 +76,7 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Masked<'a, T, M> {
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) where there is none.
     pub fn select(&mut self, row: usize) -> crate::Result<()> {
-        check_each("row", &[row as f64], "a row of x", |_: f64| row < self.x.nrows())?;
-        self.turn_to(row)
-    }
-
-    fn turn_to(&mut self, row: usize) -> crate::Result<()> {
-        self.row = row;
-        self.present.clear();
-        self.present.extend(self.x.row(row));
-        if let Absent::Baseline(baseline) = &self.removal.absent {
-            self.absent.row_mut(0).assign(&baseline.rows(&self.x)?.row(row));
-        }
-        Ok(())
+        self.blend.select(row)
     }
 
     /// Model rows so far.
@@ -130,28 +87,7 @@ impl<'a, T: Scalar, M: Forward<T> + ?Sized> Masked<'a, T, M> {
 
     /// The features of the players.
     pub(crate) fn players(&self) -> &Players {
-        &self.players
-    }
-
-    /// Model rows of a coalition: all background rows are alike once nothing is taken from them.
-    fn copies(&self, coalition: Coalition<'_>) -> usize {
-        if coalition.size() == self.players.count { 1 } else { self.absent.nrows() }
-    }
-
-    /// Runs the model for the masked rows that have gathered.
-    fn run(&mut self) -> Explained<(), M::Error> {
-        let Workspace { rows, owners, values, sums } = &mut self.workspace;
-        let (filled, row) = (owners.len(), self.row);
-        if filled == 0 {
-            return Ok(());
-        }
-        let (now, _) = rows.view().split_at(ndarray::Axis(0), filled);
-        self.probe.values(&now, |_| row, &mut values[..filled])?;
-        for (&owner, value) in owners.iter().zip(values.iter()) {
-            sums[owner] += value.as_f64();
-        }
-        owners.clear();
-        Ok(())
+        self.blend.players()
     }
 }
 
@@ -159,44 +95,36 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Game<T> for Masked<'_, T, M> {
     type Error = Failure<M::Error>;
 
     fn n_players(&self) -> usize {
-        self.players.count
+        self.blend.players().count
     }
 
     fn values(&mut self, coalitions: &Coalitions, out: &mut ArrayRef2<T>) -> Result<(), Self::Error> {
-        coalitions.check(self.players.count)?;
-        crate::error::check_shape("out", out, &[coalitions.len(), 1])?;
-        self.workspace.sums.clear();
-        self.workspace.sums.resize(coalitions.len(), 0.0);
-        self.workspace.owners.clear();
-        for (owner, coalition) in coalitions.iter().enumerate() {
-            for copy in 0..self.copies(coalition) {
-                let Workspace { rows, owners, .. } = &mut self.workspace;
-                let (mut row, absent) = (rows.row_mut(owners.len()), self.absent.row(copy));
-                if let (Some(row), Some(absent)) = (row.as_slice_mut(), absent.to_slice()) {
-                    self.players.select(coalition.words(), &self.present, absent, row);
-                }
-                owners.push(owner);
-                if owners.len() == rows.nrows() {
-                    self.run()?;
-                }
-            }
-        }
-        self.run()?;
-        for (index, (coalition, out)) in coalitions.iter().zip(out.iter_mut()).enumerate() {
-            let mean = self.workspace.sums[index] / self.copies(coalition) as f64;
-            *out = T::of(self.removal.link.of(mean, index)?);
-        }
-        Ok(())
+        let (probe, row) = (&mut self.probe, self.blend.row());
+        self.blend.values(coalitions, out, |rows, values| probe.values(rows, |_| row, values))
+    }
+}
+
+impl<T: Scalar, M: Forward<T> + ?Sized> RowGame<T, M::Error> for Masked<'_, T, M> {
+    fn select(&mut self, row: usize) -> crate::Result<()> {
+        self.blend.select(row)
+    }
+
+    fn players(&self) -> &Players {
+        self.blend.players()
+    }
+
+    fn evaluations(&self) -> Evaluations {
+        self.probe.evaluations()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::perturbation::Link;
+    use crate::attribution::perturbation::{Absent, Link};
     use crate::attribution::target::Logit;
     use crate::attribution::{Baseline, Batch, Network};
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     fn values(removal: &Removal<f64>, row: usize) -> Explained<(Array2<f64>, u64), crate::Error> {
         let mut model = Network::new(3).linear(array![[1.0, 10.0, 100.0]], None)?;

@@ -4,9 +4,9 @@ use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 
-use super::coalitions::Coalitions;
+use super::coalitions::{Coalition, Coalitions};
 use super::game::Game;
 use super::summary::GameAttribution;
 use crate::attribution::{Explained, Failure, Status};
@@ -79,6 +79,33 @@ impl<'a, T: Scalar, G: Game<T> + ?Sized> Play<'a, T, G> {
             }
             _ => Ok(out),
         }
+    }
+
+    /// Asks for `count` coalitions, a round at a time: `fill(index, words)` changes the words of all into those of a
+    /// coalition, and `take(index, coalition, worth)` gets what it is worth, `(values)`.
+    pub(crate) fn each(
+        &mut self,
+        count: usize,
+        mut fill: impl FnMut(usize, &mut [u64]),
+        mut take: impl FnMut(usize, Coalition<'_>, ArrayView1<'_, T>),
+    ) -> Explained<(), G::Error> {
+        let mut coalitions = Coalitions::new(self.n);
+        coalitions.push_full();
+        let all = coalitions.row(0).words().to_vec();
+        let mut words = all.clone();
+        for start in (0..count).step_by(ROUND) {
+            let end = count.min(start + ROUND);
+            coalitions.clear();
+            for index in start..end {
+                words.copy_from_slice(&all);
+                fill(index, &mut words);
+                coalitions.push_words(&words);
+            }
+            let values = self.values(&coalitions)?;
+            let asked = (start..end).zip(coalitions.iter()).zip(values.rows());
+            asked.for_each(|((index, coalition), worth)| take(index, coalition, worth));
+        }
+        Ok(())
     }
 
     /// Asks for nobody and for all.

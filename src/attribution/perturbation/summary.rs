@@ -5,14 +5,15 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use core::fmt::Debug;
 
 use ndarray::{Array1, Array2, ArrayRef2};
 
 use super::game::Game;
 use super::masked::Masked;
-use super::removal::Removal;
-use crate::attribution::{Attribution, Explained, Explainer, Failure, Forward, Status, Target};
+use super::removal::{Players, Removal};
+use crate::attribution::{Attribution, Evaluations, Explained, Explainer, Failure, Forward, Status, Target};
 use crate::math::student::two_sided_quantile;
 use crate::{Result, Scalar, Seed};
 
@@ -135,38 +136,59 @@ impl<T: Scalar, S: Summary<T> + Debug, M: Forward<T> + ?Sized> Explainer<T, M> f
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, M::Error> {
         let mut game = Masked::new(model, x, target, &self.removal)?;
-        let mut result =
-            Attribution::new("", format!("{self:?}"), Array2::zeros(x.raw_dim()), Array1::zeros(x.nrows()));
-        let (mut base, mut delta) = (Array1::zeros(x.nrows()), Array1::zeros(x.nrows()));
-        let mut errors = Array2::zeros(x.raw_dim());
-        let mut all_errors = true;
-        for row in 0..x.nrows() {
-            game.select(row)?;
-            let seed = self.summary.seed().map(|seed| seed.child(0, row as u64));
-            let found = match seed {
-                Some(seed) => self.summary.with_seed(seed).of(&mut game),
-                None => self.summary.of(&mut game),
-            };
-            let found = found.map_err(flatten)?;
-            let players = game.players();
-            result.values.row_mut(row).iter_mut().zip(players.spread(found.values.column(0))).for_each(|(a, b)| *a = b);
-            match &found.standard_error {
-                Some(error) => {
-                    errors.row_mut(row).iter_mut().zip(players.spread(error.column(0))).for_each(|(a, b)| *a = b);
-                }
-                None => all_errors = false,
-            }
-            (base[row], result.output_value[row], delta[row]) = (found.base[0], found.full[0], found.delta()[0]);
-            result.status = result.status.and(found.status);
-            result.method = found.method;
-        }
-        result.evaluations = game.evaluations();
-        result.base_value = Some(base);
-        result.delta = self.summary.is_efficient().then_some(delta);
-        result.standard_error = all_errors.then_some(errors);
-        result.seed = self.summary.seed();
-        Ok(result)
+        explain_rows(&self.summary, format!("{self:?}"), &mut game, x.dim())
     }
+}
+
+/// The games of the rows of an input, one at a time.
+pub(crate) trait RowGame<T: Scalar, E>: Game<T, Error = Failure<E>> {
+    /// Turns to the game of another row.
+    fn select(&mut self, row: usize) -> Result<()>;
+
+    /// The columns of the players.
+    fn players(&self) -> &Players;
+
+    /// Model rows so far.
+    fn evaluations(&self) -> Evaluations;
+}
+
+/// Sums up the game of each of `shape: (rows, columns)`; every column of a group carries the value of its group.
+pub(crate) fn explain_rows<T: Scalar, E, S: Summary<T>, G: RowGame<T, E>>(
+    summary: &S,
+    options: String,
+    game: &mut G,
+    shape: (usize, usize),
+) -> Explained<Attribution<T>, E> {
+    let mut result = Attribution::new("", options, Array2::zeros(shape), Array1::zeros(shape.0));
+    let (mut base, mut delta) = (Array1::zeros(shape.0), Array1::zeros(shape.0));
+    let mut errors = Array2::zeros(shape);
+    let mut all_errors = true;
+    for row in 0..shape.0 {
+        game.select(row)?;
+        let seed = summary.seed().map(|seed| seed.child(0, row as u64));
+        let found = match seed {
+            Some(seed) => summary.with_seed(seed).of(game),
+            None => summary.of(game),
+        };
+        let found = found.map_err(flatten)?;
+        let players = game.players();
+        result.values.row_mut(row).iter_mut().zip(players.spread(found.values.column(0))).for_each(|(a, b)| *a = b);
+        match &found.standard_error {
+            Some(error) => {
+                errors.row_mut(row).iter_mut().zip(players.spread(error.column(0))).for_each(|(a, b)| *a = b);
+            }
+            None => all_errors = false,
+        }
+        (base[row], result.output_value[row], delta[row]) = (found.base[0], found.full[0], found.delta()[0]);
+        result.status = result.status.and(found.status);
+        result.method = found.method;
+    }
+    result.evaluations = game.evaluations();
+    result.base_value = Some(base);
+    result.delta = summary.is_efficient().then_some(delta);
+    result.standard_error = all_errors.then_some(errors);
+    result.seed = summary.seed();
+    Ok(result)
 }
 
 /// A failed game of a model is a failed model.

@@ -1,6 +1,10 @@
 //! What the tests of the family share.
 
-use ndarray::{Array2, array};
+use alloc::vec::Vec;
+
+use ndarray::{Array2, ArrayRef2, array};
+
+use super::causal::CausalModel;
 
 use crate::attribution::target::Logit;
 use crate::attribution::{Attribution, Batch, Explainer, Failure, Network};
@@ -31,6 +35,63 @@ pub(super) fn inputs() -> Array2<f64> {
     let mut values = alloc::vec![0.0; 30];
     fill_normal(&mut Seed(6).stream(1, 0), 1.0, &mut values);
     Array2::from_shape_vec((5, 6), values).unwrap()
+}
+
+/// A small recurrent network whose state is kept after every token, `(t, 4)`.
+pub(super) struct Recurrent {
+    width: usize,
+    outputs: usize,
+    states: Vec<[f64; 4]>,
+    /// Tokens read so far.
+    pub(super) read: u64,
+    /// Number of the run that fails, from 1.
+    pub(super) fail_at: Option<u64>,
+    runs: u64,
+}
+
+impl Recurrent {
+    pub(super) fn new(width: usize, outputs: usize) -> Self {
+        Self { width, outputs, states: Vec::new(), read: 0, fail_at: None, runs: 0 }
+    }
+}
+
+impl CausalModel<f64> for Recurrent {
+    type Error = &'static str;
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn truncate(&mut self, tokens: usize) -> Result<(), &'static str> {
+        self.states.truncate(tokens);
+        Ok(())
+    }
+
+    fn extend(&mut self, tokens: &ArrayRef2<f64>, out: &mut ArrayRef2<f64>) -> Result<(), &'static str> {
+        self.runs += 1;
+        if self.fail_at == Some(self.runs) {
+            return Err("no memory");
+        }
+        for token in tokens.rows() {
+            let last = self.states.last().copied().unwrap_or_default();
+            self.read += 1;
+            self.states.push(core::array::from_fn(|i| {
+                let from_token: f64 = token.iter().enumerate().map(|(j, x)| libm::cos((3 * i + j) as f64) * x).sum();
+                libm::tanh(from_token + 0.7 * last[(i + 1) % 4] - 0.4 * last[i])
+            }));
+        }
+        let first = self.states.len() - out.nrows();
+        for (mut row, state) in out.rows_mut().into_iter().zip(&self.states[first..]) {
+            row.iter_mut()
+                .enumerate()
+                .for_each(|(k, z)| *z = (0..4).map(|i| libm::sin((k + 2 * i) as f64) * state[i]).sum());
+        }
+        Ok(())
+    }
 }
 
 /// Checks that a method gives the same bits for any batch size.

@@ -10,6 +10,7 @@
 //! | [`DiscretizedIntegratedGradients`] | `steps - 1` |
 //! | [`GuidedIntegratedGradients`] | `steps + 1` |
 //! | [`BlurIntegratedGradients`] | `steps` |
+//! | [`IntegratedHessians`], interactions of pairs | `steps (2 n + 1)` for `n` features or groups |
 //! | [`GradientShap`] | `samples`, or as many as a tolerance takes |
 //! | [`SmoothGrad`] | the same, times those of the inner method |
 
@@ -22,6 +23,7 @@ mod guided;
 mod guided_integrated_gradients;
 mod input_x_gradient;
 mod integrated_gradients;
+mod integrated_hessians;
 mod multi_baseline;
 mod one_pass;
 mod paths;
@@ -39,6 +41,7 @@ pub use guided::{Deconvolution, GuidedBackprop};
 pub use guided_integrated_gradients::{GuidedIntegratedGradients, PathSum};
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::IntegratedGradients;
+pub use integrated_hessians::{HessianInteractions, IntegratedHessians};
 pub use multi_baseline::MultiBaselineIntegratedGradients;
 pub use paths::{PathIntegral, straight_path};
 pub use saliency::Saliency;

@@ -19,7 +19,7 @@ use ndarray::{Array2, ArrayRef1, ArrayRef2};
 use crate::attribution::perturbation::Players;
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
 use crate::math::rank::argsort_descending;
-use crate::{Error, Result, Scalar};
+use crate::{Result, Scalar};
 
 /// Settings of ROAR.
 ///
@@ -82,7 +82,7 @@ impl Roar {
     /// Orders of the rows of `attribution: (b, M)`.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::OutOfRange`] for a share outside of `[0, 1]`, [`Error::Shape`] for groups
+    /// [`Error::Empty`](crate::Error::Empty), [`Error::NotFinite`](crate::Error::NotFinite), [`Error::OutOfRange`](crate::Error::OutOfRange) for a share outside of `[0, 1]`, [`Error::Shape`](crate::Error::Shape) for groups
     /// of another number than the attributions.
     pub fn orders<T: Scalar>(&self, attribution: &ArrayRef2<T>) -> Result<RoarOrders> {
         check_not_empty("attribution", attribution)?;
@@ -123,7 +123,7 @@ impl RoarOrders {
     /// Which features are replaced at a share, `(b, n)`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a share that does not exist.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a share that does not exist.
     pub fn mask(&self, level: usize) -> Result<Array2<bool>> {
         let levels = self.levels() as f64;
         check_each("level", &[level as f64], "one of the fractions", |level: f64| level < levels)?;
@@ -141,7 +141,7 @@ impl RoarOrders {
     /// training data, also for test data.
     ///
     /// # Errors
-    /// As [`RoarOrders::mask`], and [`Error::Shape`], [`Error::NotFinite`].
+    /// As [`RoarOrders::mask`], and [`Error::Shape`](crate::Error::Shape), [`Error::NotFinite`](crate::Error::NotFinite).
     pub fn replaced<T: Scalar>(&self, x: &ArrayRef2<T>, means: &ArrayRef1<T>, level: usize) -> Result<Array2<T>> {
         let mask = self.mask(level)?;
         check_shape("x", x, mask.shape())?;
@@ -155,6 +155,7 @@ impl RoarOrders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use alloc::vec;
     use ndarray::array;
 

@@ -13,7 +13,7 @@
 //! Every rule hands on exactly what it is given, so the attributions add up to `f(x) - f(b)`.
 //!
 //! Source: Shrikumar et al., "Learning Important Features Through Propagating Activation Differences" (arXiv 1704.02685),
-//! sections 3.1 to 3.5.1.
+//! its linear and its rescale rule.
 
 use alloc::format;
 use alloc::string::String;

@@ -14,7 +14,7 @@
 //! that its result's difference belongs to. Slopes are [`secant`]s, so nothing is divided by a difference near 0.
 //!
 //! Source: Shrikumar et al., "Learning Important Features Through Propagating Activation Differences" (arXiv 1704.02685),
-//! section 3.5.3.
+//! its RevealCancel rule.
 
 use alloc::format;
 use alloc::vec;

@@ -123,7 +123,9 @@ impl<T: Scalar, D: Dimension> NodeScores<T, D> {
         shape[last] = count;
         let rows: usize = shape.slice()[..last].iter().product();
         let sums = self.sums(rows * count, |row, unit| row * count + group[unit]);
-        Ok(Array::from_shape_vec(shape, sums.into_iter().map(T::of).collect()).expect("a sum for every row and group"))
+        let mut nodes = Array::zeros(shape);
+        nodes.iter_mut().zip(sums).for_each(|(node, sum)| *node = T::of(sum));
+        Ok(nodes)
     }
 
     fn width(&self) -> usize {

@@ -201,7 +201,7 @@ mod tests {
         let mut model = Network::new(3).then(Op::Softmax(Softmax::default())).unwrap();
         model = model.then(map(array![[1.0, 1.0, 0.0]])).unwrap();
         let x = array![[9.0, 9.0, 0.0]];
-        let plain = InputXGradient::default().attribute(&mut model, &x, &Logit::of(0)).unwrap().values;
+        let plain = InputXGradient.attribute(&mut model, &x, &Logit::of(0)).unwrap().values;
         let found = Gim::default().attribute(&mut model, &x, &Logit::of(0)).unwrap().values;
         assert!(plain[[0, 0]] < 6e-4 && found[[0, 0]] > 20.0 * plain[[0, 0]]);
         assert_eq!(found[[0, 0]], found[[0, 1]]);
@@ -228,7 +228,7 @@ mod tests {
         let first = Network::new(2).linear(array![[1.0, -2.0], [0.3, 0.4]], None).unwrap();
         let mut model = first.activation(Activation::Gelu).unwrap().linear(array![[1.0, -0.7]], None).unwrap();
         let x = array![[0.5, 0.2], [1.0, -0.3], [0.0, 2.0]];
-        let plain = InputXGradient::default().attribute(&mut model, &x, &Logit::of(0)).unwrap();
+        let plain = InputXGradient.attribute(&mut model, &x, &Logit::of(0)).unwrap();
         for batch in [Batch::Auto, Batch::Rows(2)] {
             let found = Gim { batch, ..Gim::default() }.attribute(&mut model, &x, &Logit::of(0)).unwrap();
             assert_eq!((&found.values, &found.output_value), (&plain.values, &plain.output_value));

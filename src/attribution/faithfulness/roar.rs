@@ -15,6 +15,7 @@
 use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef1, ArrayRef2};
+use num_traits::ToPrimitive;
 
 use crate::attribution::perturbation::Players;
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
@@ -93,9 +94,13 @@ impl Roar {
             let found = Players::new(Some(groups), groups.len())?;
             check_shape("attribution", attribution, &[rows, found.count])?;
         }
-        let orders = attribution.rows().into_iter().flat_map(|row| argsort_descending(&row)).collect();
-        let orders = Array2::from_shape_vec((rows, players), orders).expect("an order for every row");
-        let counts = self.fractions.iter().map(|t| libm::floor(t * players as f64 + 0.5) as usize).collect();
+        let orders: Vec<Vec<usize>> = attribution.rows().into_iter().map(|row| argsort_descending(&row)).collect();
+        let orders = Array2::from_shape_fn((rows, players), |(row, place)| orders[row][place]);
+        let counts = self
+            .fractions
+            .iter()
+            .map(|t| libm::floor(t * players as f64 + 0.5).to_usize().unwrap_or(players))
+            .collect();
         Ok(RoarOrders { orders, counts, side: self.side, groups: self.groups.clone() })
     }
 }

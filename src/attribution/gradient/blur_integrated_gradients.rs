@@ -17,6 +17,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2, ArrayView2, Axis};
+use num_traits::ToPrimitive;
 
 use super::paths::PathIntegral;
 use crate::attribution::{Attribution, Batch, Differentiable, Explained, Explainer, Target};
@@ -140,7 +141,7 @@ fn times<T: Scalar>(kernel: &Array2<T>, image: &ArrayRef2<T>) -> Array2<T> {
 fn kernel<T: Scalar>(size: usize, sigma: f64, border: BlurBorder) -> [Array2<T>; 2] {
     let [mut blur, mut slope] = [Array2::<f64>::zeros((size, size)), Array2::<f64>::zeros((size, size))];
     // exp(-d²/2σ²) is below 2^-53 of the largest beyond this distance
-    let reach = libm::ceil(9.0 * sigma) as i64;
+    let reach = libm::ceil(9.0 * sigma).to_i64().unwrap_or(0);
     let weights = (-reach..=reach).map(|d| {
         let scaled = if d == 0 { 0.0 } else { d as f64 / sigma };
         let weight = libm::exp(-0.5 * scaled * scaled);

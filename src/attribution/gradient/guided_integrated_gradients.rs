@@ -21,6 +21,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef2};
+use num_traits::ToPrimitive;
 
 use super::walk::{Walk, copy};
 use crate::attribution::probe::Probe;
@@ -204,7 +205,7 @@ impl Guided {
         let mut open: Vec<usize> = (0..self.way.len()).filter(|&i| self.way[i] != 0.0 && self.done[i] < high).collect();
         let size = |i: usize| gradient[i].as_f64().abs();
         open.sort_by(|&i, &j| size(i).total_cmp(&size(j)));
-        let at_once = (libm::ceil(fraction * self.way.len() as f64) as usize).max(1);
+        let at_once = libm::ceil(fraction * self.way.len() as f64).to_usize().unwrap_or(1).max(1);
         let (mut rest, mut missing) = (&open[..], total * alpha - done(self));
         while missing > 0.0 && !rest.is_empty() {
             // equal derivatives go together, so that no order of the features decides

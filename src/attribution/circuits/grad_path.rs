@@ -61,6 +61,9 @@ impl Default for GradPath {
     }
 }
 
+/// Most numbers of a result.
+const MAX_NUMBERS: usize = 1 << 30;
+
 /// Points of the paths of `b` rows.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -104,7 +107,7 @@ impl GradPath {
     ///
     /// # Errors
     /// [`Failure::Input`](crate::attribution::Failure::Input) for inputs that are empty, not finite or of different shapes, for
-    /// no steps, a length that is not positive, and a path that leaves the finite numbers; the model's own failures.
+    /// no steps, a length that is not positive, more than 2³⁰ numbers, and a path that leaves the finite numbers; the model's own failures.
     pub fn run<T: Scalar, M: Differentiable<T> + ?Sized>(
         self,
         model: &mut M,
@@ -115,6 +118,7 @@ impl GradPath {
         check_limit("steps", self.steps, MAX_NODES)?;
         check_each("length", &[self.length], "0 < length", |length: f64| length > 0.0 && length.is_finite())?;
         let (rows, n) = clean.dim();
+        check_limit("numbers of the paths", rows.saturating_mul(n).saturating_mul(self.steps), MAX_NUMBERS)?;
         let target = OutputDistance { reference: RefCell::new(Array2::zeros((rows, model.n_outputs()))) };
         let mut probe = Probe::new(model, clean, &target)?;
         check_shape("corrupted", corrupted, clean.shape())?;

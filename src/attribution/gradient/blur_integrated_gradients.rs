@@ -21,7 +21,7 @@ use num_traits::ToPrimitive;
 
 use super::paths::PathIntegral;
 use crate::attribution::{Attribution, Batch, Differentiable, Explained, Explainer, Target};
-use crate::error::{check_each, check_finite, check_shape};
+use crate::error::{check_each, check_finite, check_limit, check_shape};
 use crate::math::gemm::product;
 use crate::math::quadrature::Rule;
 use crate::{Result, Scalar};
@@ -38,15 +38,15 @@ use crate::{Result, Scalar};
 /// // a white dot in an image of 1 x 3 pixels and one channel, seen by its contrast
 /// let mut model = Network::new(3).linear(array![[-0.5, 1.0, -0.5]], None)?;
 /// let method = BlurIntegratedGradients::new([1, 3, 1]);
-/// let found = method.attribute(&mut model, &array![[0.0, 1.0, 0.0]], &Logit::of(0))?;
+/// let found = method.attribute(&mut model, &array![[0.0, 1.0, 0.0_f64]], &Logit::of(0))?;
 /// // fully blurred it has no contrast
-/// assert!(found.base_value.unwrap()[0].abs() < 1e-9_f64 && found.delta.unwrap()[0].abs() < 1e-3);
+/// assert!(found.base_value.unwrap()[0].abs() < 1e-9 && found.delta.unwrap()[0].abs() < 1e-3);
 /// # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BlurIntegratedGradients {
-    /// Height, width and channels of an image; a row of the input is `[height, width, channels]`, row-major.
+    /// Height, width and channels of an image, the first two at most 4096; a row of the input is `[height, width, channels]`, row-major.
     pub shape: [usize; 3],
     /// `σ_max` in pixels, at most 10000.
     pub sigma: f64,
@@ -83,7 +83,8 @@ impl BlurIntegratedGradients {
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape), [`Error::NotFinite`](crate::Error::NotFinite),
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a deviation outside of `[0, 10000]`.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a deviation outside of `[0, 10000]`,
+    /// [`Error::TooLarge`](crate::Error::TooLarge) for a height or width above 4096.
     pub fn blurred<T: Scalar>(&self, x: &ArrayRef2<T>, sigma: f64) -> Result<Array2<T>> {
         self.check(x)?;
         check_each("sigma", &[sigma], "0 <= sigma <= 10000", |sigma: f64| (0.0..=MAX_SIGMA).contains(&sigma))?;
@@ -96,6 +97,9 @@ impl BlurIntegratedGradients {
     }
 
     fn check<T: Scalar>(&self, x: &ArrayRef2<T>) -> Result<()> {
+        for &side in &self.shape[..2] {
+            check_limit("side of an image", side, MAX_SIDE)?;
+        }
         let n = self.shape.iter().fold(1, |n: usize, &size| n.saturating_mul(size));
         check_shape("x", x, &[x.nrows(), n])?;
         check_finite("x", x)
@@ -129,6 +133,9 @@ impl BlurIntegratedGradients {
         (blurred.into_iter().collect(), slope.into_iter().collect())
     }
 }
+
+/// Largest height and width: a blur is a matrix of pixels by pixels of a side.
+const MAX_SIDE: usize = 1 << 12;
 
 /// Largest deviation: kernels take time in proportion to it.
 const MAX_SIGMA: f64 = 1e4;
@@ -294,6 +301,8 @@ mod tests {
         };
         let shape = run(BlurIntegratedGradients::new([3, 4, 3]));
         assert!(matches!(shape, Failure::Input(crate::Error::Shape { what: "x", .. })));
+        let side = run(BlurIntegratedGradients::new([1, 5000, 1]));
+        assert!(matches!(side, Failure::Input(crate::Error::TooLarge { what: "side of an image", .. })));
         for sigma in [0.0, f64::INFINITY, f64::NAN] {
             let sigma = run(BlurIntegratedGradients { sigma, ..small(BlurBorder::Zero) });
             assert!(matches!(sigma, Failure::Input(crate::Error::OutOfRange { what: "sigma", .. })));

@@ -42,10 +42,10 @@ use crate::{Result, Scalar};
 ///
 /// let mut model = Network::new(2).linear(array![[1.0, 0.5]], None)?.activation(Activation::Tanh)?;
 /// let method = GuidedIntegratedGradients::default();
-/// let found = method.attribute(&mut model, &array![[1.0, 2.0]], &Logit::of(0))?;
+/// let found = method.attribute(&mut model, &array![[1.0, 2.0_f64]], &Logit::of(0))?;
 /// // the second input has the smaller derivative, goes first, and takes what the function gains at its steepest
 /// assert!(found.values[[0, 1]] > found.values[[0, 0]]);
-/// assert!(found.delta.unwrap()[0].abs() < 1e-4_f64);
+/// assert!(found.delta.unwrap()[0].abs() < 1e-4);
 /// # Ok::<(), limpid::attribution::Failure<limpid::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,11 @@
 //!
 //! | family | methods |
 //! |---|---|
-//! | [`gradient`] | saliency, input times gradient, integrated gradients by rule or to a tolerance, over several baselines, SmoothGrad, expected gradients, guided backprop |
+//! | [`gradient`] | saliency, input times gradient, integrated gradients by rule or to a tolerance, over several baselines, guided, along a blur, SmoothGrad, expected gradients, guided backprop, integrated Hessians |
 //! | [`layer`] | the same for inner units: layer and neuron integrated gradients, conductance, internal influence, Grad-CAM, ablation, Shapley values |
-//! | [`rules`] | DeepLIFT, DeepLIFT-SHAP, LRP and its composites, AttnLRP |
+//! | [`rules`] | DeepLIFT by rescale and by RevealCancel, DeepLIFT-SHAP, LRP and its composites, AttnLRP |
 //! | [`perturbation`] | ablation, occlusion, ReAGent, LIME, Shapley values in many ways, Banzhaf and Owen values, interactions; causal models with a cache |
-//! | [`circuits`] | attention, residual streams, logit lens, patching, edges |
+//! | [`circuits`] | attention, residual streams, logit lens, patching, edges, AtP*, GIM |
 //! | [`faithfulness`] | how good an attribution is: erasure, infidelity, sensitivity, complexity, agreement |
 //! | [`aggregate`], [`render`] | from numbers per input to words, and to text, terminals, HTML and SVG |
 //!

@@ -6,7 +6,7 @@
 //!
 //! The error is of order `h²` from the curvature and `ε/h` from rounding, which the default step `ε^(1/3)` balances.
 //!
-//! Source: Press et al., "Numerical Recipes" (3rd ed.), section 5.7.
+//! Source: Press et al., "Numerical Recipes" (3rd ed.), on numerical derivatives.
 
 use alloc::vec::Vec;
 

@@ -9,7 +9,7 @@
 //! Raw weights say where a head looks, not what it uses of what it sees; rollout, flow, value zeroing and ALTI go further.
 //!
 //! Source: the residual form is that of Abnar and Zuidema, "Quantifying Attention Flow in Transformers"
-//! (arXiv 2005.00928), section 3.
+//! (arXiv 2005.00928).
 
 use ndarray::{Array, Array2, Array3, ArrayRef, ArrayRef3, ArrayRef4, ArrayViewMut1, Axis, RemoveAxis};
 

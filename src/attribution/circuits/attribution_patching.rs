@@ -111,6 +111,23 @@ impl<T: Scalar, D: Dimension> NodeScores<T, D> {
         Ok(self.means(&self.sums(heads, self.head_of(heads)?)))
     }
 
+    /// Score of nodes that are groups of units, for every example and position: the shape of the scores with groups along the
+    /// last axis. [`GradDrop`](super::GradDrop) takes magnitudes of these.
+    ///
+    /// # Errors
+    /// As [`Self::groups`].
+    pub fn nodes(&self, group: &[usize]) -> Result<Array<T, D>> {
+        let count = count_groups(group, self.width())?;
+        let mut shape = self.score.raw_dim();
+        let last = shape.ndim() - 1;
+        shape[last] = count;
+        let rows: usize = shape.slice()[..last].iter().product();
+        let sums = self.sums(rows * count, |row, unit| row * count + group[unit]);
+        let mut nodes = Array::zeros(shape);
+        nodes.iter_mut().zip(sums).for_each(|(node, sum)| *node = T::of(sum));
+        Ok(nodes)
+    }
+
     fn width(&self) -> usize {
         self.score.shape().last().copied().unwrap_or(0)
     }
@@ -192,6 +209,8 @@ mod tests {
         assert_eq!(scores().units(), array![110.0, 112.0, 114.0, 116.0]);
         assert_eq!(scores().heads(2).unwrap(), array![222.0, 230.0]);
         assert_eq!(scores().groups(&[1, 0, 1, 1]).unwrap(), array![112.0, 340.0]);
+        let nodes = scores().nodes(&[1, 0, 1, 1]).unwrap();
+        assert_eq!(nodes, array![[[1.0, 5.0], [11.0, 35.0]], [[101.0, 305.0], [111.0, 335.0]]]);
         assert_eq!(scores().positions(), array![206.0, 246.0]);
         assert_eq!(scores().positions_and_heads(2).unwrap(), array![[101.0, 105.0], [121.0, 125.0]]);
     }

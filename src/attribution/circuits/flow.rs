@@ -9,7 +9,7 @@
 //! One flow per pair: the rows are no distribution, see [`normalised_flow`]. Cost grows with `l t²` per pair, `l t⁴` in all;
 //! [`attention_flow_of`] computes the rows that are asked for.
 //!
-//! Source: Abnar and Zuidema, "Quantifying Attention Flow in Transformers" (arXiv 2005.00928), section 3.
+//! Source: Abnar and Zuidema, "Quantifying Attention Flow in Transformers" (arXiv 2005.00928).
 
 use alloc::vec;
 use alloc::vec::Vec;

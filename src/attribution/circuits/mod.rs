@@ -11,8 +11,10 @@
 //! | which components wrote a logit? | [`direct_logit()`], [`direct_logit_neurons`], [`project_heads`] |
 //! | what would the model say after each layer? | [`logit_lens()`] |
 //! | which activations make the difference between two inputs? | [`ActivationPatching`]; estimated, [`AttributionPatching`] or [`attribution_patching()`] |
+//! | and where attention is saturated, or effects cancel? (AtP*) | [`QkFix`], [`GradDrop`] |
 //! | which paths do? | [`PathPatching`] |
-//! | which edges do? | [`EdgeAttribution`] at the points of [`EdgeGradients`], then [`Pruning`] |
+//! | which edges do? | [`EdgeAttribution`] at the points of [`EdgeGradients`] (EAP, EAP-IG) or of a [`GradPath`] (EAP-GP), then [`Pruning`] |
+//! | which tokens and activations matter, where attention repairs itself? | [`Gim`] |
 //!
 //! The norm before a sum is read is a [`ResidualNorm`], the way from the residual stream to logits a [`Readout`].
 
@@ -24,6 +26,9 @@ pub mod direct_logit;
 pub mod eap_ig;
 pub mod edge_attribution;
 pub mod flow;
+pub mod gim;
+pub mod grad_drop;
+pub mod grad_path;
 pub mod heads;
 pub mod information_flow;
 pub mod layer_attribution_patching;
@@ -32,6 +37,7 @@ mod max_flow;
 pub mod norm;
 pub mod path_patching;
 pub mod pruning;
+pub mod qk_fix;
 pub mod readout;
 pub mod rollout;
 pub mod value_zeroing;
@@ -44,6 +50,9 @@ pub use direct_logit::{DirectLogit, direct_logit, direct_logit_neurons};
 pub use eap_ig::{EdgeGradients, GradientPass, interpolate};
 pub use edge_attribution::{Edge, EdgeAttribution, EdgeBatch, SourceDifferences};
 pub use flow::{attention_flow, attention_flow_of, flow, normalised_flow};
+pub use gim::Gim;
+pub use grad_drop::GradDrop;
+pub use grad_path::{GradPath, GradPathPoints};
 pub use heads::project_heads;
 pub use information_flow::{
     AttentionEdges, Carrier, LayerEdges, MlpEdges, RouteEdge, Routes, attention_edges, information_flow_routes,
@@ -54,6 +63,7 @@ pub use logit_lens::{LogitLens, logit_lens};
 pub use norm::ResidualNorm;
 pub use path_patching::PathPatching;
 pub use pruning::{Circuit, Keep, Pruning, Search};
+pub use qk_fix::{AttentionRun, QkEffects, QkFix};
 pub use readout::Readout;
 pub use rollout::{attention_rollout, rollout};
 pub use value_zeroing::{Distance, ValueZeroing};

@@ -8,7 +8,7 @@
 //! Nodes off the path, and other readers of the nodes on it, keep their values until `v'` is known; what comes after `v`
 //! sees it. A path of two nodes is an edge: the value of `u` as `v` alone sees it.
 //!
-//! Source: Wang et al., "Interpretability in the Wild" (arXiv 2211.00593), section 3.1; Goldowsky-Dill et al., "Localizing
+//! Source: Wang et al., "Interpretability in the Wild" (arXiv 2211.00593); Goldowsky-Dill et al., "Localizing
 //! Model Behavior with Path Patching" (arXiv 2304.05969).
 
 use alloc::vec::Vec;

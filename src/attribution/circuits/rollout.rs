@@ -4,7 +4,7 @@
 //! R_0 = M_0        R_l = M_l R_{l-1}        M_l = rownorm(A_l + I)
 //! ```
 //!
-//! Source: Abnar and Zuidema, "Quantifying Attention Flow in Transformers" (arXiv 2005.00928), section 3. The product of
+//! Source: Abnar and Zuidema, "Quantifying Attention Flow in Transformers" (arXiv 2005.00928). The product of
 //! any other mixing matrices is [`rollout`]: of value zeroing scores, or of ALTI contributions.
 
 use ndarray::{Array3, ArrayRef3, Axis};

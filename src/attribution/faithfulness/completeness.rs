@@ -8,8 +8,8 @@
 //! `Δ` is the symmetric difference: features that are said not to matter and do, and features that are said to matter and
 //! do not.
 //!
-//! Source: Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365), section 3, for
-//! completeness; Nguyen and Martínez, "On quantitative aspects of model interpretability" (arXiv 2007.07584), section 3, for
+//! Source: Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365), for
+//! completeness; Nguyen and Martínez, "On quantitative aspects of model interpretability" (arXiv 2007.07584), for
 //! non-sensitivity.
 
 use alloc::vec;

@@ -7,7 +7,7 @@
 //! effective complexity  |{i: |attribution_i| > threshold}|
 //! ```
 //!
-//! Source: Chalasani et al., "Concise Explanations of Neural Networks using Adversarial Training" (arXiv 1810.06583), section
+//! Source: Chalasani et al., "Concise Explanations of Neural Networks using Adversarial Training" (arXiv 1810.06583),
 //! on the Gini index, for sparseness; Bhatt et al., "Evaluating and Aggregating Feature-based Model Explanations" (arXiv
 //! 2005.00631), for complexity; Nguyen and Martínez, "On quantitative aspects of model interpretability" (arXiv 2007.07584),
 //! for effective complexity. A well-known implementation of the first adds 1e-7 to the magnitudes, and writes the sum back

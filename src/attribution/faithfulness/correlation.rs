@@ -7,9 +7,9 @@
 //! Faithfulness correlation takes subsets of one size, sensitivity-n one correlation for each of many sizes. All rows are
 //! judged on the same subsets, so that a row's number does not depend on its neighbours.
 //!
-//! Source: Bhatt et al., "Evaluating and Aggregating Feature-based Model Explanations" (arXiv 2005.00631), definition of
+//! Source: Bhatt et al., "Evaluating and Aggregating Feature-based Model Explanations" (arXiv 2005.00631), for
 //! faithfulness; Ancona et al., "Towards better understanding of gradient-based attribution methods for Deep Neural Networks"
-//! (arXiv 1711.06104), section 4. A well-known implementation of sensitivity-n correlates drops that accumulate with sums that
+//! (arXiv 1711.06104), for sensitivity-n. A well-known implementation of sensitivity-n correlates drops that accumulate with sums that
 //! do not; here each subset is compared with its own drop.
 
 use alloc::vec;

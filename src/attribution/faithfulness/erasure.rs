@@ -14,7 +14,7 @@
 //! first and the last of the order alone at the baseline are `deletion_1` and `keep_(L-1)`. Taking `L` features away one at a
 //! time for each metric anew would cost more than twice of it.
 //!
-//! Source: `DeYoung` et al., "ERASER: A Benchmark to Evaluate Rationalized NLP Models" (arXiv 1911.03429), section 4, for
+//! Source: `DeYoung` et al., "ERASER: A Benchmark to Evaluate Rationalized NLP Models" (arXiv 1911.03429), for
 //! comprehensiveness, sufficiency and their means over five shares; Samek et al., "Evaluating the visualization of what a Deep
 //! Neural Network has learned" (arXiv 1509.06321), for the area over the perturbation curve; Chrysostomou and Aletras,
 //! "Improving the Faithfulness of Attention-based Explanations" (arXiv 2105.02657), for decision flips; Petsiuk et al.,

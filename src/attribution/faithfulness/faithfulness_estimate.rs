@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Source: Alvarez-Melis and Jaakkola, "Towards Robust Interpretability with Self-Explaining Neural Networks" (arXiv
-//! 1806.07538), section 4, "faithfulness". The same with ranks is the rank deletion of [`Erasure`](super::Erasure).
+//! 1806.07538). The same with ranks is the rank deletion of [`Erasure`](super::Erasure).
 
 use alloc::vec::Vec;
 

@@ -8,8 +8,8 @@
 //! `A` is a derivative, a change per unit of input. An attribution that was multiplied by `x - b` is a contribution; for it `I_s`
 //! is divided by `x - b`, and a feature with `x = b` contributes nothing.
 //!
-//! Source: Yeh et al., "On the (In)fidelity and Sensitivity of Explanations" (arXiv 1901.09392), definition 2.1 and section 2.2
-//! for the perturbations, section 3 for the scale.
+//! Source: Yeh et al., "On the (In)fidelity and Sensitivity of Explanations" (arXiv 1901.09392), also
+//! for the perturbations and the scale.
 
 use alloc::collections::VecDeque;
 use alloc::vec;

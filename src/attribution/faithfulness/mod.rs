@@ -5,7 +5,7 @@
 //! | is it concentrated on few features? | nothing else | [`sparseness`], [`complexity`](fn@complexity), [`effective_complexity`] |
 //! | does it lie where it should? | a mask of where | [`pointing_game`], [`relevance_mass_accuracy`], [`relevance_rank_accuracy`], [`top_k_intersection`], [`mask_auc`], [`attribution_localisation`], [`focus`] |
 //! | do two attributions agree? | another attribution | [`agreement`] |
-//! | does the output follow the ranking as features go? | the model | [`Erasure`], [`NormalisedAopc`], [`ReferenceOrders`], [`Road`] |
+//! | does the output follow the ranking as features go? | the model | [`Erasure`], [`NormalisedAopc`], [`ReferenceOrders`], [`Road`]; trained anew, [`Roar`] |
 //! | as they come in? | the model | [`monotonicity`](fn@monotonicity) |
 //! | do attributions add up to what features change? | the model | [`FaithfulnessCorrelation`], [`faithfulness_estimate`](fn@faithfulness_estimate), [`MonotonicityCorrelation`], [`completeness_gap`], [`non_sensitivity`] |
 //! | does it predict what a change of the input does? | the model | [`Infidelity`] |
@@ -33,6 +33,7 @@ mod randomisation;
 mod reference_orders;
 mod report;
 mod road;
+mod roar;
 mod sensitivity;
 mod similarity;
 mod stability;
@@ -59,6 +60,7 @@ pub use randomisation::{OtherLogits, ParameterRandomisation, RandomisationReport
 pub use reference_orders::{ReferenceOrders, ReferenceReport};
 pub use report::{Bounds, FaithfulnessReport, Judged, Judging, explain_and_judge};
 pub use road::{Road, RoadReport, impute_linearly};
+pub use roar::{Roar, RoarOrders, RoarSide};
 pub use sensitivity::{Sensitivity, SensitivityReport};
 pub use similarity::Similarity;
 pub use stability::{Stability, StabilityReport};

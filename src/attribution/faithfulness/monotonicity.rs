@@ -12,8 +12,8 @@
 //! out, a row with `f(x) = 0` is like any other.
 //!
 //! Source: Arya et al., "One Explanation Does Not Fit All: A Toolkit and Taxonomy of AI Explainability Techniques" (arXiv
-//! 1909.03012), section on metrics, for the first; Nguyen and Martínez, "On quantitative aspects of model interpretability"
-//! (arXiv 2007.07584), section 3, for the second. A well-known implementation of the first writes the baseline over itself
+//! 1909.03012), for the first; Nguyen and Martínez, "On quantitative aspects of model interpretability"
+//! (arXiv 2007.07584), for the second. A well-known implementation of the first writes the baseline over itself
 //! and calls every attribution monotonic; that of the second fails for batches with small outputs.
 
 use alloc::vec;

@@ -7,7 +7,7 @@
 //!
 //! A method whose attributions stay similar explains the input, not the model.
 //!
-//! Source: Adebayo et al., "Sanity Checks for Saliency Maps" (arXiv 1810.03292), section 3, for the parameters; Sixt, Granz and
+//! Source: Adebayo et al., "Sanity Checks for Saliency Maps" (arXiv 1810.03292), for the parameters; Sixt, Granz and
 //! Landgraf, "When Explanations Lie: Why Many Modified BP Attributions Fail" (arXiv 1912.09818), for the logit.
 
 use alloc::vec::Vec;

@@ -9,7 +9,7 @@
 //! they do not. A little noise hides that they are smooth. The equations have exactly one solution as long as one pixel is
 //! left; conjugate gradients find it in at most a fixed number of steps.
 //!
-//! Source: Rong et al., "A Consistent and Efficient Evaluation Strategy for Attribution Methods" (arXiv 2202.00449), section 4,
+//! Source: Rong et al., "A Consistent and Efficient Evaluation Strategy for Attribution Methods" (arXiv 2202.00449),
 //! noisy linear imputation.
 
 use alloc::vec;

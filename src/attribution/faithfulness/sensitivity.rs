@@ -5,7 +5,7 @@
 //! max-sensitivity = max_j s_j            average sensitivity = mean_j s_j
 //! ```
 //!
-//! Source: Yeh et al., "On the (In)fidelity and Sensitivity of Explanations" (arXiv 1901.09392), definition 3.1 for the largest;
+//! Source: Yeh et al., "On the (In)fidelity and Sensitivity of Explanations" (arXiv 1901.09392), for the largest;
 //! Bhatt et al., "Evaluating and Aggregating Feature-based Model Explanations" (arXiv 2005.00631), for the average.
 
 use alloc::vec;

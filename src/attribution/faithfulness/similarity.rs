@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 13(4), 2004,
-//! equation 13, here with windows of equal weights.
+//! here with windows of equal weights.
 
 use alloc::vec::Vec;
 

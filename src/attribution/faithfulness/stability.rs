@@ -1,12 +1,14 @@
 //! Stability: how far an explanation moves, measured by how far the input or the output has moved.
 //!
 //! ```text
-//! local Lipschitz             max_j |A(x_j) - A(x)|₂ / |x_j - x|₂
-//! relative input stability    max_j |(A(x_j) - A(x))/A(x)|₂ / max(|(x_j - x)/x|₂, ε)
-//! relative output stability   max_j |(A(x_j) - A(x))/A(x)|₂ / max(|z(x_j) - z(x)|₂, ε)
+//! local Lipschitz                     max_j |A(x_j) - A(x)|₂ / |x_j - x|₂
+//! relative input stability            max_j |(A(x_j) - A(x))/A(x)|₂ / max(|(x_j - x)/x|₂, ε)
+//! relative output stability           max_j |(A(x_j) - A(x))/A(x)|₂ / max(|z(x_j) - z(x)|₂, ε)
+//! relative representation stability   max_j |(A(x_j) - A(x))/A(x)|₂ / max(|(h(x_j) - h(x))/h(x)|₂, ε)
 //! ```
 //!
-//! over neighbours `x_j` with the same decision as `x`; `z` are all outputs of the model, ratios of vectors are taken element
+//! over neighbours `x_j` with the same decision as `x`; `z` are all outputs of the model, `h` those of one of its layers, ratios
+//! of vectors are taken element
 //! by element, and a divisor whose magnitude is below `ε` counts as `ε`. Smaller is better.
 //!
 //! Source: Alvarez-Melis and Jaakkola, "On the Robustness of Interpretability Methods" (arXiv 1806.08049), for the first; Agarwal
@@ -19,8 +21,10 @@ use ndarray::{Array2, ArrayRef2, ArrayView1};
 
 use super::decision::Decision;
 use super::neighbourhood::Neighbourhood;
+use crate::attribution::layer::walk::activations;
+use crate::attribution::probe::Probe;
 use crate::attribution::sweep::Sweep;
-use crate::attribution::{Attribution, Batch, Evaluations, Explained, Explainer, Forward, Target};
+use crate::attribution::{Attribution, Batch, Evaluations, Explained, Explainer, Forward, Layers, Target};
 use crate::error::{check_each, check_shape};
 use crate::{Scalar, Seed};
 
@@ -77,6 +81,8 @@ pub struct StabilityReport {
     pub relative_input: Vec<Option<f64>>,
     /// Largest relative change per change of the outputs.
     pub relative_output: Vec<Option<f64>>,
+    /// Largest relative change per relative change of a layer; `None` for all rows by [`Stability::judge`], which asks for none.
+    pub relative_representation: Vec<Option<f64>>,
     /// Number of neighbours that counted.
     pub neighbours: Vec<usize>,
     /// Seed of neighbours that were drawn.
@@ -89,6 +95,8 @@ pub struct StabilityReport {
 struct Point<'a, T> {
     x: &'a ArrayRef2<T>,
     outputs: Array2<T>,
+    /// Activations of the layer that was asked for.
+    hidden: Option<Array2<T>>,
     explained: Attribution<T>,
 }
 
@@ -105,23 +113,59 @@ impl<T: Scalar> Stability<T> {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<StabilityReport, M::Error> {
+        self.judge_by(explainer, model, (x, target), |_, _, _| Ok(None))
+    }
+
+    /// As [`Stability::judge`], and the stability relative to the activation of `layer`.
+    ///
+    /// # Errors
+    /// As [`Stability::judge`], and [`Error::OutOfRange`](crate::Error::OutOfRange) for a layer that is not there.
+    pub fn judge_with_layer<M: Layers<T> + ?Sized>(
+        &self,
+        explainer: &dyn Explainer<T, M>,
+        model: &mut M,
+        layer: usize,
+        x: &ArrayRef2<T>,
+        target: &dyn Target<T>,
+    ) -> Explained<StabilityReport, M::Error> {
+        self.judge_by(explainer, model, (x, target), |model, x, evaluations| {
+            let mut probe = Probe::new(model, x, target)?;
+            probe.layer_width(layer)?;
+            let hidden = activations(&mut probe, layer, x, self.batch.rows(x.ncols())?)?;
+            *evaluations = evaluations.plus(probe.evaluations());
+            Ok(Some(hidden))
+        })
+    }
+
+    /// `hidden` reads a layer, or none.
+    fn judge_by<M: Forward<T> + ?Sized>(
+        &self,
+        explainer: &dyn Explainer<T, M>,
+        model: &mut M,
+        (x, target): (&ArrayRef2<T>, &dyn Target<T>),
+        hidden: impl Fn(&mut M, &ArrayRef2<T>, &mut Evaluations) -> Explained<Option<Array2<T>>, M::Error>,
+    ) -> Explained<StabilityReport, M::Error> {
         check_each("floor", &[self.floor], "0 < floor", |floor: f64| floor > 0.0 && floor.is_finite())?;
         self.decision.check(model.n_outputs())?;
         let mut evaluations = Evaluations::default();
-        let here = self.point(explainer, model, (x, target), &mut evaluations)?;
+        let mut here = self.point(explainer, model, (x, target), &mut evaluations)?;
+        here.hidden = hidden(&mut *model, x, &mut evaluations)?;
         self.neighbourhood.check(x)?;
-        let mut largest = vec![[None; 3]; x.nrows()];
+        let mut largest = vec![[None; 4]; x.nrows()];
         let mut neighbours = vec![0; x.nrows()];
         for sample in 0..self.neighbourhood.samples() {
             let near = self.neighbourhood.neighbour(x, sample)?;
-            let there = self.point(explainer, model, (&near, target), &mut evaluations)?;
+            let mut there = self.point(explainer, model, (&near, target), &mut evaluations)?;
+            there.hidden = hidden(&mut *model, &near, &mut evaluations)?;
             check_shape("attribution", &there.explained.values, here.explained.values.shape())?;
             for (row, largest) in largest.iter_mut().enumerate() {
                 if let Some(found) = self.compare(&here, &there, row) {
                     neighbours[row] += 1;
-                    largest.iter_mut().zip(found).for_each(|(largest, found)| {
-                        *largest = Some(largest.map_or(found, |before: f64| before.max(found)));
-                    });
+                    let both = |before: Option<f64>, found: Option<f64>| match (before, found) {
+                        (Some(before), Some(found)) => Some(before.max(found)),
+                        (before, found) => before.or(found),
+                    };
+                    largest.iter_mut().zip(found).for_each(|(largest, found)| *largest = both(*largest, found));
                 }
             }
         }
@@ -130,6 +174,7 @@ impl<T: Scalar> Stability<T> {
             local_lipschitz: part(0),
             relative_input: part(1),
             relative_output: part(2),
+            relative_representation: part(3),
             neighbours,
             seed: self.neighbourhood.seed(),
             evaluations,
@@ -151,11 +196,11 @@ impl<T: Scalar> Stability<T> {
         let explained = explainer.attribute(model, x, target)?;
         check_shape("attribution", &explained.values, &[x.nrows(), explained.values.ncols()])?;
         *evaluations = evaluations.plus(of_outputs).plus(explained.evaluations);
-        Ok(Point { x, outputs, explained })
+        Ok(Point { x, outputs, hidden: None, explained })
     }
 
-    /// The three ratios for one neighbour of one row; `None` where it does not count.
-    fn compare(&self, here: &Point<'_, T>, there: &Point<'_, T>, row: usize) -> Option<[f64; 3]> {
+    /// The ratios for one neighbour of one row; `None` where it does not count.
+    fn compare(&self, here: &Point<'_, T>, there: &Point<'_, T>, row: usize) -> Option<[Option<f64>; 4]> {
         let decided = |point: &Point<'_, T>| self.decision.of(&point.outputs.row(row).to_vec());
         if self.same_decision && decided(here) != decided(there) {
             return None;
@@ -169,7 +214,10 @@ impl<T: Scalar> Stability<T> {
         let divisor = |value: f64| value.abs().max(self.floor);
         let relative = length(a, divisor);
         let over = |by: f64| relative / by.max(self.floor);
-        Some([length(a, |_| 1.0) / moved, over(length(x, divisor)), over(length(z, |_| 1.0))])
+        let hidden = here.hidden.as_ref().zip(there.hidden.as_ref());
+        let by_hidden = hidden.map(|(h, near)| over(length((h.row(row), near.row(row)), divisor)));
+        let by_output = over(length(z, |_| 1.0));
+        Some([Some(length(a, |_| 1.0) / moved), Some(over(length(x, divisor))), Some(by_output), by_hidden])
     }
 }
 
@@ -185,8 +233,10 @@ mod tests {
     use crate::Error;
     use crate::attribution::gradient::Saliency;
     use crate::attribution::model::{Cotangent, Function};
+    use crate::attribution::network::{Linear, Op};
     use crate::attribution::target::Logit;
-    use crate::attribution::{Differentiable, Failure};
+    use crate::attribution::{Differentiable, Failure, Network};
+    use crate::math::pointwise::Activation;
     use ndarray::{Array3, array};
 
     /// `z = (x_0² + x_1², 1)`, whose gradient is `2x`.
@@ -224,6 +274,26 @@ mod tests {
         assert_eq!((found.local_lipschitz[0], found.relative_input[0]), (Some(2.0), Some(1.0)));
         assert_eq!((found.relative_output[0], found.neighbours[0]), (Some(0.5 / 1.25), 1));
         assert_eq!((found.evaluations.forward, found.evaluations.gradient), (2, 2));
+    }
+
+    #[test]
+    fn a_representation_by_hand() {
+        // h = relu(2 x), f = h_0² + h_1², A = 8 x: from (8, 16) to (12, 16); h from (2, 4) to (3, 4)
+        let mut model = Network::new(2).linear(array![[2.0, 0.0], [0.0, 2.0]], None).unwrap();
+        let hidden = model.node(Op::Activation(Activation::Relu), &[model.output()]).unwrap();
+        let square = model.node(Op::Multiply, &[hidden, hidden]).unwrap();
+        model.node(Op::Linear(Linear::from_weight(array![[1.0, 1.0]]).unwrap()), &[square]).unwrap();
+        let steps = array![[[0.5, 0.0]], [[0.0, 0.0]]];
+        let method = Stability { neighbourhood: Neighbourhood::Given(steps), ..Stability::default() };
+        let (saliency, x) = (Saliency { absolute: false }, array![[1.0, 2.0]]);
+        let found = method.judge_with_layer(&saliency, &mut model, 1, &x, &Logit::of(0)).unwrap();
+        assert_eq!((found.relative_representation[0], found.relative_input[0]), (Some(1.0), Some(1.0)));
+        assert_eq!((found.relative_output[0], found.neighbours[0]), (Some(0.5 / 5.0), 1));
+        assert_eq!((found.evaluations.forward, found.evaluations.gradient), (6, 3));
+        let found = method.judge_with_layer(&saliency, &mut model, 9, &x, &Logit::of(0));
+        assert!(matches!(found, Err(Failure::Input(Error::OutOfRange { what: "layer", .. }))));
+        let found = method.judge(&saliency, &mut model, &x, &Logit::of(0)).unwrap();
+        assert_eq!(found.relative_representation, [None]);
     }
 
     #[test]

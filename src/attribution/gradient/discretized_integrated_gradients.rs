@@ -9,7 +9,7 @@
 //! far and the baseline is replaced by the path's own, moved by `1/s` of the rest of its way.
 //!
 //! Source: Sanyal and Ren, "Discretized Integrated Gradients for Explaining Language Models" (EMNLP 2021, arXiv
-//! 2108.13654), section 3; the sum is that of Inseq.
+//! 2108.13654); the sum is that of Inseq.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -8,7 +8,7 @@
 //! Every value comes with its standard error `√(variance / samples)`, and sampling can stop at a tolerance.
 //!
 //! Source: Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and expected
-//! gradients" (arXiv 1906.10670), section 3; the noise: `GradientShap` of Captum.
+//! gradients" (arXiv 1906.10670); the noise: `GradientShap` of Captum.
 
 use alloc::format;
 use alloc::vec::Vec;

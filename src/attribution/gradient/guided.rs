@@ -10,8 +10,8 @@
 //! [`Network`]; with [`Network::with_relu_rule`] any method on it becomes a guided one. They show what
 //! a unit looks for rather than why the output is what it is.
 //!
-//! Source: Springenberg et al., "Striving for Simplicity" (arXiv 1412.6806), section 3.4; Zeiler and Fergus, "Visualizing
-//! and Understanding Convolutional Networks" (arXiv 1311.2901), section 2.1.
+//! Source: Springenberg et al., "Striving for Simplicity" (arXiv 1412.6806); Zeiler and Fergus, "Visualizing
+//! and Understanding Convolutional Networks" (arXiv 1311.2901).
 
 use alloc::format;
 

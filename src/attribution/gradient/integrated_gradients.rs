@@ -8,7 +8,7 @@
 //! steps says nothing about the error; [`AdaptiveIntegratedGradients`](super::AdaptiveIntegratedGradients) takes a
 //! tolerance instead.
 //!
-//! Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365), equations 1 and 3.
+//! Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365).
 
 use alloc::format;
 

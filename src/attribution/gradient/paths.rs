@@ -6,7 +6,7 @@
 //!
 //! Complete for every path: the values sum to `f(x) - f(γ(0))`.
 //!
-//! Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365), section 4 on path methods.
+//! Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365), on path methods.
 
 use alloc::string::String;
 use alloc::vec;

@@ -4,7 +4,7 @@
 //! A_i = |∂f/∂x_i|        or with its sign
 //! ```
 //!
-//! Source: Simonyan et al., "Deep Inside Convolutional Networks" (arXiv 1312.6034), section 3.
+//! Source: Simonyan et al., "Deep Inside Convolutional Networks" (arXiv 1312.6034).
 
 use alloc::format;
 

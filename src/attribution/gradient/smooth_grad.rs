@@ -8,7 +8,7 @@
 //! Every value comes with its standard error, and sampling can stop at a tolerance. Variances are summed around the mean:
 //! the difference of `mean A²` and `(mean A)²` would cancel, and can come out negative.
 //!
-//! Source: Smilkov et al., "SmoothGrad: removing noise by adding noise" (arXiv 1706.03825), section 3; the squared form:
+//! Source: Smilkov et al., "SmoothGrad: removing noise by adding noise" (arXiv 1706.03825); the squared form:
 //! Hooker et al., "A Benchmark for Interpretability Methods in Deep Neural Networks" (arXiv 1806.10758); VarGrad: Adebayo et
 //! al., "Local Explanation Methods for Deep Neural Networks Lack Sensitivity to Parameter Values" (arXiv 1810.03307).
 

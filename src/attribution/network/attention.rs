@@ -5,7 +5,7 @@
 //! Mix     O_h = A_h V_h               A: (heads, t, t), V: (t, heads · e) -> O: (t, heads · e)
 //! ```
 //!
-//! Source: Vaswani et al., "Attention Is All You Need" (arXiv 1706.03762), equation 1.
+//! Source: Vaswani et al., "Attention Is All You Need" (arXiv 1706.03762).
 
 use ndarray::{Array2, ArrayRef2};
 

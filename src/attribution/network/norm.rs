@@ -91,6 +91,15 @@ impl<T: Scalar> Norm<T> {
     }
 
     pub(super) fn vjp(&self, x: &ArrayRef2<T>, by_output: &ArrayRef2<T>) -> Array2<T> {
+        self.pull(x, by_output, true)
+    }
+
+    /// As [`Norm::vjp`] with the divisor held constant.
+    pub(crate) fn vjp_with_fixed_scale(&self, x: &ArrayRef2<T>, by_output: &ArrayRef2<T>) -> Array2<T> {
+        self.pull(x, by_output, false)
+    }
+
+    fn pull(&self, x: &ArrayRef2<T>, by_output: &ArrayRef2<T>, of_scale: bool) -> Array2<T> {
         let width = self.gamma.len();
         let count = x.ncols() / width;
         let mut gradient = Array2::zeros(x.raw_dim());
@@ -102,7 +111,8 @@ impl<T: Scalar> Norm<T> {
             let centred = |x: T| (x - mean) * scale;
             let share = T::of(1.0 / width as f64);
             let weighted = || g.iter().zip(&self.gamma).map(|(&g, &gamma)| g * gamma);
-            let along = share * weighted().zip(x).map(|(g, &x)| g * centred(x)).sum::<T>();
+            let along = || share * weighted().zip(x).map(|(g, &x)| g * centred(x)).sum::<T>();
+            let along = if of_scale { along() } else { T::zero() };
             let level = match self.kind {
                 NormKind::Layer => share * weighted().sum::<T>(),
                 NormKind::RootMeanSquare => T::zero(),

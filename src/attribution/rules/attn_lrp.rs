@@ -8,8 +8,8 @@
 //! normalisation, activation   unchanged
 //! ```
 //!
-//! Source: Achtibat et al., "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers" (arXiv 2402.05602),
-//! section 3. Attention weights held constant: Ali et al., "XAI for Transformers" (arXiv 2202.07304).
+//! Source: Achtibat et al., "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers" (arXiv 2402.05602).
+//! Attention weights held constant: Ali et al., "XAI for Transformers" (arXiv 2202.07304).
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -13,9 +13,10 @@
 //! Every rule hands on exactly what it is given, so the attributions add up to `f(x) - f(b)`.
 //!
 //! Source: Shrikumar et al., "Learning Important Features Through Propagating Activation Differences" (arXiv 1704.02685),
-//! sections 3.1 to 3.5.1.
+//! its linear and its rescale rule.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef2, Axis, Slice};
@@ -68,10 +69,35 @@ impl<T: Scalar> Explainer<T, Network<T>> for DeepLift<T> {
         x: &ArrayRef2<T>,
         target: &dyn Target<T>,
     ) -> Explained<Attribution<T>, Error> {
+        let to = self.layer.map_or(Source::Input, Source::Node);
+        let pairs = Pairs { network: model, baseline: &self.baseline, batch: self.batch, to };
+        let method = ("deep_lift", format!("{self:?}"));
+        pairs.attribute(method, x, target, |network, pair, start| pair.attribute(network, to, (start, target)))
+    }
+}
+
+/// Rows and their baselines on a network, some at a time.
+pub(super) struct Pairs<'a, T> {
+    pub(super) network: &'a mut Network<T>,
+    pub(super) baseline: &'a Baseline<T>,
+    pub(super) batch: Batch,
+    /// What is explained.
+    pub(super) to: Source,
+}
+
+impl<T: Scalar> Pairs<'_, T> {
+    /// Runs `x: (b, n)` and its baselines; `explain(network, pair, start)` gives the contributions of the rows from `start` on.
+    pub(super) fn attribute(
+        self,
+        (method, options): (&'static str, String),
+        x: &ArrayRef2<T>,
+        target: &dyn Target<T>,
+        explain: impl Fn(&Network<T>, &Pair<'_, T>, usize) -> Result<Array2<T>>,
+    ) -> Explained<Attribution<T>, Error> {
+        let model = self.network;
         Probe::new(model, x, target)?;
         let (rows, shared) = (self.baseline.rows(x)?, !matches!(self.baseline, Baseline::Rows(_)));
-        let to = self.layer.map_or(Source::Input, Source::Node);
-        let mut values = Array2::zeros((x.nrows(), model.width(to)?));
+        let mut values = Array2::zeros((x.nrows(), model.width(self.to)?));
         let (mut output, mut base) = (Array1::zeros(x.nrows()), Array1::zeros(x.nrows()));
         let one = |row: usize| rows.row(row).insert_axis(Axis(0)).to_owned();
         let mut reference = if shared { Some(model.trace(&one(0))?) } else { None };
@@ -85,14 +111,14 @@ impl<T: Scalar> Explainer<T, Network<T>> for DeepLift<T> {
             }
             let Some(reference) = &reference else { continue };
             let pair = Pair { trace: &trace, reference, fixed: shared.then_some(0) };
-            let found = pair.attribute(model, to, (start, target))?;
+            let found = explain(model, &pair, start)?;
             for (offset, row) in found.rows().into_iter().enumerate() {
                 let at = start + offset;
                 values.row_mut(at).assign(&row);
                 (output[at], base[at]) = pair.ends(model, (offset, at, target));
             }
         }
-        let mut result = Attribution::new("deep_lift", format!("{self:?}"), values, output).complete_to(base);
+        let mut result = Attribution::new(method, options, values, output).complete_to(base);
         let references = if shared { 1 } else { x.nrows() };
         result.evaluations = Evaluations { forward: references as u64, gradient: x.nrows() as u64 };
         Ok(result)
@@ -115,6 +141,13 @@ impl<T: Scalar> Pair<'_, T> {
         to: Source,
         (start, target): (usize, &dyn Target<T>),
     ) -> Result<Array2<T>> {
+        let seed = self.seed(network, (start, target))?;
+        let found = network.pull_back(network.output(), to, seed, |node, index, m| self.rule(node, index, m))?;
+        Ok(found * self.differences(to))
+    }
+
+    /// Multipliers of the outputs for the target.
+    pub(super) fn seed(&self, network: &Network<T>, (start, target): (usize, &dyn Target<T>)) -> Result<Array2<T>> {
         let from = network.output();
         let outputs = self.trace.value(from);
         let mut seed = Array2::zeros(outputs.raw_dim());
@@ -122,12 +155,16 @@ impl<T: Scalar> Pair<'_, T> {
             let [z, zr] = [outputs.row(row).to_vec(), self.reference_row(from, row).to_vec()];
             seed.assign(&Array1::from(target_multipliers(target, start + row, &z, &zr)?));
         }
-        let mut found = network.pull_back(from, to, seed, |node, index, m| self.rule(node, index, m))?;
-        for (row, mut found) in found.rows_mut().into_iter().enumerate() {
-            let (x, b) = (self.trace.value(to).row(row), self.reference_row(to, row));
-            found.iter_mut().zip(x.iter().zip(b)).for_each(|(m, (&x, &b))| *m *= x - b);
+        Ok(seed)
+    }
+
+    /// The value of a source less that of the baseline.
+    pub(super) fn differences(&self, source: Source) -> Array2<T> {
+        let mut differences = self.trace.value(source).clone();
+        for (row, mut values) in differences.rows_mut().into_iter().enumerate() {
+            values -= &self.reference_row(source, row);
         }
-        Ok(found)
+        differences
     }
 
     /// Values of the target for a row of the run, which belongs to `example`, and for its baseline.
@@ -137,12 +174,12 @@ impl<T: Scalar> Pair<'_, T> {
         (value(self.trace.value(from).row(row)), value(self.reference_row(from, row)))
     }
 
-    fn reference_row(&self, source: Source, row: usize) -> ndarray::ArrayView1<'_, T> {
+    pub(super) fn reference_row(&self, source: Source, row: usize) -> ndarray::ArrayView1<'_, T> {
         self.reference.value(source).row(self.fixed.unwrap_or(row))
     }
 
     /// Multipliers of the inputs of a node from those of its output.
-    fn rule(&self, node: &Node<T>, index: usize, mut m: Array2<T>) -> Result<Vec<Array2<T>>> {
+    pub(super) fn rule(&self, node: &Node<T>, index: usize, mut m: Array2<T>) -> Result<Vec<Array2<T>>> {
         let inputs = self.trace.inputs(&node.inputs);
         match &node.op {
             Op::Activation(activation) => {

@@ -4,7 +4,7 @@
 //! A = 1/k Σ_j DeepLIFT(x, b_j)        standard error from the spread over j
 //! ```
 //!
-//! Source: Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions" (arXiv 1705.07874), section 4.2.
+//! Source: Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions" (arXiv 1705.07874), on Deep SHAP.
 
 use alloc::format;
 

@@ -3,6 +3,7 @@
 //! | method | what travels backwards |
 //! |---|---|
 //! | [`DeepLift`], [`DeepLiftShap`] | multipliers: secants between input and baseline in place of derivatives |
+//! | [`RevealCancel`] | the same, one for what raised an activation's input and one for what lowered it |
 //! | [`Lrp`] | relevance, shared out among the inputs of every operation |
 //! | [`AttnLrp`] | the same with rules for attention: softmax, products, normalisation |
 //!
@@ -13,6 +14,7 @@ mod composite;
 mod deep_lift;
 mod deep_lift_shap;
 mod lrp;
+mod reveal_cancel;
 mod secant;
 mod straight_path;
 
@@ -21,4 +23,5 @@ pub use composite::{epsilon_alpha2_beta1, epsilon_gamma_box, epsilon_plus, epsil
 pub use deep_lift::DeepLift;
 pub use deep_lift_shap::DeepLiftShap;
 pub use lrp::{Audit, Lrp, LrpRule};
+pub use reveal_cancel::RevealCancel;
 pub use secant::secant;

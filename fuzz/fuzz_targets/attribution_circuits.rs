@@ -3,6 +3,7 @@
 
 mod model;
 mod source;
+mod tape;
 
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;

@@ -3,24 +3,22 @@
 
 mod model;
 mod source;
+mod summaries;
+mod tape;
 
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use limpid::Scalar;
 use limpid::attribution::perturbation::{
-    Absent, Banzhaf, BanzhafSamples, Cached, Coalition, Coalitions, ConditionalLinear, Distance, ExactShapley,
-    FeatureAblation, Game, GameFunction, Groups, IncrementalGame, InteractionIndex, Interactions, KernelShap,
-    LeaveOneOut, Lime, Link, MaskSampling, Masked, NeymanShapley, Occlusion, OneFlip, Owen, Partition,
-    PermutationImportance, PlayerTree, Regression, Removal, Sampling, Shapley, Similarity, Summary, Table,
-    UnbiasedKernelShap, Walks, additive_shap, linear_shap,
+    Absent, Cached, Coalitions, ConditionalLinear, Distance, FeatureAblation, Game, Groups, InteractionIndex,
+    Interactions, LeaveOneOut, Lime, Link, MaskSampling, Masked, Occlusion, OneFlip, PermutationImportance, Regression,
+    Removal, Similarity, Summary, Table, additive_shap, linear_shap,
 };
 use limpid::attribution::{Explainer, Target};
 use model::Hostile;
-use ndarray::{Array2, ArrayRef2, ArrayViewMut1};
+use ndarray::Array2;
 use source::Source;
-
-/// Coalitions that a game is asked for before it gives up.
-const MAX_ROWS: usize = 3000;
+use summaries::{Play, Steps, Work, game, players, summarise};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut source = Source(Unstructured::new(bytes));
@@ -33,131 +31,6 @@ fuzz_target!(|bytes: &[u8]| {
         _ => play::<f64>(&mut source),
     }
 });
-
-fn players(source: &mut Source<'_>) -> usize {
-    match source.byte() {
-        245.. => source.count(),
-        byte => usize::from(byte) % 12,
-    }
-}
-
-/// A game that may say anything of its size, gives odd values and stops half-way.
-fn game<T: Scalar>(source: &mut Source<'_>) -> impl Game<T, Error = ()> + use<T> {
-    let sizes = (players(source), if source.byte() > 240 { source.count() } else { 1 + source.below(3) });
-    let odd = (source.byte() > 220).then(|| (usize::from(source.byte()), source.number::<T>()));
-    let (mut rows, scale) = (if source.byte() > 220 { source.length() } else { MAX_ROWS }, source.setting());
-    GameFunction::new(sizes, move |coalitions: &Coalitions, out: &mut ArrayRef2<T>| {
-        rows = rows.checked_sub(coalitions.len().max(1)).ok_or(())?;
-        for (coalition, mut out) in coalitions.iter().zip(out.rows_mut()) {
-            let worth = coalition.members().fold(0.0, |sum, player| sum * 0.5 + scale * (player % 7) as f64);
-            out.fill(T::of(worth));
-        }
-        if let (Some(slot), Some((_, value))) = (out.first_mut(), odd.filter(|&(left, _)| rows < left)) {
-            *slot = value;
-        }
-        Ok(())
-    })
-}
-
-/// The same as a game that is told of one player at a time.
-struct Steps {
-    players: usize,
-    left: u64,
-    cost: u64,
-    present: Vec<bool>,
-}
-
-impl<T: Scalar> IncrementalGame<T> for Steps {
-    type Error = ();
-
-    fn n_players(&self) -> usize {
-        self.players
-    }
-
-    fn reset(&mut self, coalition: Coalition<'_>, out: ArrayViewMut1<'_, T>) -> Result<(), ()> {
-        self.present = (0..coalition.n_players()).map(|player| coalition.contains(player)).collect();
-        self.write(out)
-    }
-
-    fn flip(&mut self, player: usize, out: ArrayViewMut1<'_, T>) -> Result<(), ()> {
-        self.present[player] = !self.present[player];
-        self.write(out)
-    }
-
-    fn flip_cost(&self, player: usize) -> u64 {
-        self.cost.wrapping_mul(player as u64 + 1)
-    }
-
-    fn reset_cost(&self) -> u64 {
-        self.cost.rotate_left(7)
-    }
-}
-
-impl Steps {
-    fn write<T: Scalar>(&mut self, mut out: ArrayViewMut1<'_, T>) -> Result<(), ()> {
-        self.left = self.left.checked_sub(1).ok_or(())?;
-        out.fill(T::of(self.present.iter().filter(|&&present| present).count() as f64));
-        Ok(())
-    }
-}
-
-fn sampling(source: &mut Source<'_>) -> Sampling {
-    Sampling {
-        budget: (source.count() as u64).saturating_mul(1 + u64::from(source.byte())),
-        tolerance: source.flag().then(|| source.setting()),
-        exact: source.flag(),
-        seed: source.seed(),
-    }
-}
-
-fn tree(source: &mut Source<'_>, players: usize) -> Option<PlayerTree> {
-    match source.below(4) {
-        0 => PlayerTree::balanced(source.near(players).min(500)).ok(),
-        1 => PlayerTree::balanced(source.count()).ok(),
-        2 => {
-            let joins = source.near(players.saturating_sub(1)).min(500);
-            PlayerTree::new((0..joins).map(|at| (source.index(players + at), source.index(players + at))).collect())
-                .ok()
-        }
-        _ => None,
-    }
-}
-
-/// Hands the game to the summary that the next byte names.
-fn summarise<T: Scalar, V>(source: &mut Source<'_>, players: usize, work: &mut impl Work<T, V>) -> V {
-    let sampling = sampling(source);
-    match source.below(9) {
-        0 => work.with(ExactShapley { max_players: source.count() }),
-        1 => {
-            let walks = [Walks::Independent, Walks::Antithetic, Walks::LatinSquare, Walks::Orthogonal];
-            work.with(Shapley { walks: source.pick(&walks), sampling })
-        }
-        2 => work.with(NeymanShapley { first: source.setting(), sampling }),
-        3 => work.with(KernelShap { budget: source.flag().then_some(sampling.budget), seed: sampling.seed }),
-        4 => work.with(UnbiasedKernelShap { paired: source.flag(), sampling }),
-        5 => work.with(Banzhaf { samples: source.pick(&[BanzhafSamples::Pairs, BanzhafSamples::Flips]), sampling }),
-        6 | 7 => work.with(Partition { tree: tree(source, players), budget: sampling.budget, wave: source.count() }),
-        _ => {
-            let unions = 1 + source.below(4);
-            work.with(Owen { unions: source.indices(players.min(300), unions), max_evaluations: sampling.budget })
-        }
-    }
-}
-
-/// What is done with a summary of any type.
-trait Work<T: Scalar, V> {
-    fn with<S: Summary<T> + std::fmt::Debug + 'static>(&mut self, summary: S) -> V;
-}
-
-struct Play<'a, G: ?Sized>(&'a mut G, f64);
-
-impl<T: Scalar, G: Game<T> + ?Sized> Work<T, ()> for Play<'_, G> {
-    fn with<S: Summary<T> + std::fmt::Debug + 'static>(&mut self, summary: S) {
-        if let Ok(found) = summary.of(self.0) {
-            let _ = (found.interval(self.1), found.delta());
-        }
-    }
-}
 
 fn play<T: Scalar>(source: &mut Source<'_>) {
     let level = source.setting();

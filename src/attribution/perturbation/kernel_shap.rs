@@ -38,6 +38,9 @@ const BATCHES: usize = 64;
 /// Most players: the fit needs a matrix of their pairs.
 const MAX_PLAYERS: usize = 4096;
 
+/// Most coalitions, which are kept with their weights and worth.
+const MAX_COALITIONS: usize = 1 << 26;
+
 /// Shapley values by weighted least squares.
 ///
 /// # Example
@@ -53,7 +56,7 @@ const MAX_PLAYERS: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KernelShap {
-    /// Most coalitions that are asked for, nobody and all included; `None`: `2 M + 2050`.
+    /// Most coalitions that are asked for, nobody and all included, at most 2²⁶; `None`: `2 M + 2050`.
     pub budget: Option<u64>,
     /// Where the random numbers start.
     pub seed: Seed,
@@ -113,6 +116,8 @@ impl Plan {
         if n == 1 {
             return Ok(plan);
         }
+        let all = u32::try_from(n).ok().and_then(|n| 1_u64.checked_shl(n)).unwrap_or(u64::MAX);
+        check_limit("coalitions", usize::try_from(budget.min(all)).unwrap_or(usize::MAX), MAX_COALITIONS)?;
         let (mut shares, mut left) = (size_shares(n), budget as f64);
         // small and large sizes come together: the pair of sizes k and n - k
         for k in 1..=n / 2 {
@@ -365,6 +370,9 @@ mod tests {
         let plan = Plan::new(4, 14, Seed(0)).unwrap();
         assert_eq!((plan.enumerated, plan.pairs, plan.sampled_share), (14, 0, 0.0));
         assert!(Plan::new(10, 1, Seed(0)).is_err());
+        // more than there are is no harm, more than can be kept is
+        assert_eq!(Plan::new(4, u64::MAX, Seed(0)).unwrap().enumerated, 14);
+        assert!(matches!(Plan::new(40, u64::MAX, Seed(0)), Err(Error::TooLarge { what: "coalitions", .. })));
         let too_few = KernelShap { budget: Some(6), ..KernelShap::default() }.of(&mut noise(9));
         assert!(matches!(too_few, Err(crate::attribution::Failure::Input(Error::Singular { .. }))));
     }

@@ -20,7 +20,7 @@ use ndarray::{Array1, Array2, Array3};
 const ROWS: usize = 16;
 
 /// Coalitions that a sampled summary may ask for, per row.
-const BUDGET: u64 = 1024;
+const BUDGET: usize = 1024;
 
 fn waves(rows: usize, columns: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(i, j)| ((7 * i + 3 * j + 1) as f32).sin() / (columns as f32).sqrt())
@@ -76,13 +76,13 @@ fn gradients(c: &mut Criterion) {
 fn perturbation(c: &mut Criterion) {
     let mut group = c.benchmark_group("perturbation, 16 rows of an MLP 64-256-256-10");
     group.sample_size(20);
-    let sampling = Sampling { budget: BUDGET, ..Sampling::default() };
+    let sampling = Sampling { budget: BUDGET as u64, ..Sampling::default() };
     bare(&mut group, "bare: 1040 rows", 65 * ROWS, false);
     explain(&mut group, "feature ablation", &FeatureAblation::default());
-    bare(&mut group, "bare: 16384 rows", ROWS * BUDGET as usize, false);
+    bare(&mut group, "bare: 16384 rows", ROWS * BUDGET, false);
     let shapley = Shapley { sampling, ..Shapley::default() };
     explain(&mut group, "Shapley values from 1024 coalitions", &shapley.by_removal(Removal::default()));
-    let kernel = KernelShap { budget: Some(BUDGET), ..KernelShap::default() };
+    let kernel = KernelShap { budget: Some(BUDGET as u64), ..KernelShap::default() };
     explain(&mut group, "KernelSHAP from 1024 coalitions", &kernel.by_removal(Removal::default()));
     group.finish();
     let worth = Array1::from_shape_fn(1 << 14, |coalition| (coalition as f64).sqrt());

@@ -17,9 +17,9 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2, ArrayView2, Axis};
 
-use super::masking::{Masked, Masking};
+use super::masking::{MAX_KEPT, Masked, Masking};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
-use crate::error::{check_each, check_not_empty};
+use crate::error::{check_each, check_limit, check_not_empty};
 use crate::math::random::choose;
 use crate::{Result, Scalar, Seed};
 
@@ -168,6 +168,7 @@ impl Subsets {
             }
             Self::Random { sizes, count, seed } => {
                 check_each("count", &[*count as f64], ">= 1", |count: f64| count >= 1.0)?;
+                check_limit("subsets times players", count.saturating_mul(players), MAX_KEPT)?;
                 let as_numbers: Vec<f64> = sizes.iter().map(|&size| size as f64).collect();
                 let expected = "1 <= size <= number of players";
                 check_each("sizes", &as_numbers, expected, |size: f64| size >= 1.0 && size <= players as f64)?;
@@ -298,6 +299,7 @@ mod tests {
         assert!(matches!(random(vec![0], 1), Err(Error::OutOfRange { what: "sizes", .. })));
         assert!(matches!(random(vec![4], 1), Err(Error::OutOfRange { what: "sizes", .. })));
         assert!(matches!(random(vec![1], 0), Err(Error::OutOfRange { what: "count", .. })));
+        assert!(matches!(random(vec![1], usize::MAX), Err(Error::TooLarge { .. })));
         // every player is drawn as often as any other
         let counts = random(vec![2], 3000).unwrap()[0].iter().fold(Array1::zeros(3), |mut counts: Array1<f64>, &i| {
             counts[i] += 1.0;

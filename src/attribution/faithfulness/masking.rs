@@ -88,6 +88,9 @@ pub fn group_values<T: Scalar>(attribution: &ArrayRef2<T>, groups: &[usize], by:
     Ok(values)
 }
 
+/// Most numbers that a measure keeps for one row.
+pub(super) const MAX_KEPT: usize = 1 << 26;
+
 /// Inputs with some players at the baseline through the model.
 pub(super) struct Masked<'a, T, M: ?Sized> {
     pub(super) copies: Sweep<'a, T, M>,

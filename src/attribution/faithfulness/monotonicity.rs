@@ -21,11 +21,11 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2};
 
-use super::masking::{Masked, Masking, mean, places};
+use super::masking::{MAX_KEPT, Masked, Masking, mean, places};
 use crate::attribution::perturbation::Players;
 use crate::attribution::sweep::Sweep;
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
-use crate::error::{check_each, check_finite, check_not_empty, check_shape};
+use crate::error::{check_each, check_finite, check_limit, check_not_empty, check_shape};
 use crate::math::random::fill_normal;
 use crate::math::rank::spearman;
 use crate::{Result, Scalar, Seed};
@@ -141,7 +141,7 @@ impl<T: Scalar> MonotonicityCorrelation<T> {
     ///
     /// # Errors
     /// As [`Erasure::judge`](super::Erasure::judge), and for an empty or unfit background, a deviation that is not positive, and
-    /// no samples.
+    /// no samples or more than can be kept.
     pub fn judge<M: Forward<T> + ?Sized>(
         &self,
         model: &mut M,
@@ -190,6 +190,7 @@ impl<T: Scalar> Replacement<T> {
             Self::Noise { deviation, samples, .. } => {
                 check_each("deviation", &[*deviation], "0 < deviation", |d: f64| d > 0.0 && d.is_finite())?;
                 check_each("samples", &[*samples as f64], ">= 1", |samples: f64| samples >= 1.0)?;
+                check_limit("samples", *samples, MAX_KEPT)?;
                 Ok(*samples)
             }
         }
@@ -262,5 +263,6 @@ mod tests {
         let noise = |deviation, samples| Replacement::Noise { deviation, samples, seed: Seed(0) };
         assert!(matches!(refused(noise(0.0, 1)), Failure::Input(Error::OutOfRange { what: "deviation", .. })));
         assert!(matches!(refused(noise(1.0, 0)), Failure::Input(Error::OutOfRange { what: "samples", .. })));
+        assert!(matches!(refused(noise(1.0, usize::MAX)), Failure::Input(Error::TooLarge { what: "samples", .. })));
     }
 }

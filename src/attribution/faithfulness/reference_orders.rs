@@ -16,9 +16,9 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 
 use super::erasure::{Erasure, Levels};
-use super::masking::{Masked, Masking, mean, mean_and_error, places};
+use super::masking::{MAX_KEPT, Masked, Masking, mean, mean_and_error, places};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
-use crate::error::check_each;
+use crate::error::{check_each, check_limit};
 use crate::math::random::shuffle;
 use crate::math::student::two_sided_quantile;
 use crate::{Result, Scalar, Seed};
@@ -105,7 +105,8 @@ impl<T: Scalar> ReferenceOrders<T> {
     /// Runs the orders for the rows of `x: (b, n)`.
     ///
     /// # Errors
-    /// As [`Erasure::judge`], and [`Error::OutOfRange`](crate::Error::OutOfRange) for no orders.
+    /// As [`Erasure::judge`], [`Error::OutOfRange`](crate::Error::OutOfRange) for no orders, and
+    /// [`Error::TooLarge`](crate::Error::TooLarge) for more than can be kept.
     pub fn judge<M: Forward<T> + ?Sized>(
         &self,
         model: &mut M,
@@ -138,6 +139,7 @@ impl<T: Scalar> ReferenceOrders<T> {
     ) -> Explained<ReferenceReport, M::Error> {
         check_each("orders", &[self.orders as f64], ">= 1", |orders: f64| orders >= 1.0)?;
         let players = masked.players.count;
+        check_limit("orders times players", self.orders.saturating_mul(players), MAX_KEPT)?;
         let (levels, asked) = Erasure::<T> { levels: self.levels.clone(), ..Erasure::default() }.levels(players)?;
         let curve = (full.len(), levels.len());
         let mut means = Array2::zeros(curve);
@@ -235,5 +237,6 @@ mod tests {
         assert_eq!((judge(5, Batch::Rows(1)), judge(5, Batch::Rows(3))), (Ok(all.clone()), Ok(all)));
         assert_eq!(judge(1, Batch::Auto).unwrap().random_error, None);
         assert!(matches!(judge(0, Batch::Auto), Err(Failure::Input(Error::OutOfRange { what: "orders", .. }))));
+        assert!(matches!(judge(usize::MAX, Batch::Auto), Err(Failure::Input(Error::TooLarge { .. }))));
     }
 }

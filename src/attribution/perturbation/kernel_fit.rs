@@ -16,6 +16,7 @@ use super::game::Game;
 use super::kernel::{binomial, draw, random_subset, size_shares};
 use super::play::{Ends, Play, ROUND};
 use crate::attribution::Explained;
+use crate::error::check_limit;
 use crate::math::solve::Cholesky;
 use crate::{Error, Result, Scalar, Seed};
 
@@ -24,6 +25,9 @@ const PAIRS: u64 = 0x6b65_726e;
 
 /// Batches of pairs behind a standard error, at most.
 const BATCHES: usize = 64;
+
+/// Most coalitions, which are kept with their weights and worth.
+const MAX_COALITIONS: usize = 1 << 26;
 
 /// Which coalitions are asked for, and what each weighs.
 pub(crate) struct Plan {
@@ -44,6 +48,8 @@ impl Plan {
         if n == 1 {
             return Ok(plan);
         }
+        let all = u32::try_from(n).ok().and_then(|n| 1_u64.checked_shl(n)).unwrap_or(u64::MAX);
+        check_limit("coalitions", usize::try_from(budget.min(all)).unwrap_or(usize::MAX), MAX_COALITIONS)?;
         let (mut shares, mut left) = (size_shares(n), budget as f64);
         // small and large sizes come together: the pair of sizes k and n - k
         for k in 1..=n / 2 {
@@ -303,6 +309,9 @@ mod tests {
         let plan = Plan::new(4, 14, Seed(0)).unwrap();
         assert_eq!((plan.enumerated, plan.pairs, plan.sampled_share), (14, 0, 0.0));
         assert!(Plan::new(10, 1, Seed(0)).is_err());
+        // more than there are is no harm, more than can be kept is
+        assert_eq!(Plan::new(4, u64::MAX, Seed(0)).unwrap().enumerated, 14);
+        assert!(matches!(Plan::new(40, u64::MAX, Seed(0)), Err(Error::TooLarge { what: "coalitions", .. })));
     }
 
     #[test]

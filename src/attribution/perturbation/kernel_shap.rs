@@ -42,7 +42,7 @@ const MAX_PLAYERS: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KernelShap {
-    /// Most coalitions that are asked for, nobody and all included; `None`: `2 M + 2050`.
+    /// Most coalitions that are asked for, nobody and all included, at most 2²⁶; `None`: `2 M + 2050`.
     pub budget: Option<u64>,
     /// Where the random numbers start.
     pub seed: Seed,

@@ -37,6 +37,9 @@ const PURPOSE: u64 = 0x6c69_6d65;
 /// Most samples of a run, which are kept.
 const MAX_SAMPLES: usize = 1 << 26;
 
+/// Most fits to resampled samples.
+const MAX_REPLICATES: usize = 1 << 16;
+
 /// Samples before the standard error is first compared with a tolerance.
 const FIRST_SAMPLES: usize = 64;
 
@@ -157,6 +160,7 @@ impl<T: Scalar> Lime<T> {
     ) -> Explained<LimeExplanation<T>, M::Error> {
         check_each("samples", &[self.samples as f64], ">= 1", |samples: f64| samples >= 1.0)?;
         check_limit("samples", self.samples, MAX_SAMPLES)?;
+        check_limit("replicates", self.replicates, MAX_REPLICATES)?;
         if let Some(tolerance) = self.tolerance {
             check_each("tolerance", &[tolerance], "> 0", |tolerance: f64| tolerance > 0.0)?;
             check_each("replicates", &[self.replicates as f64], ">= 2 with a tolerance", |count: f64| count >= 2.0)?;
@@ -416,6 +420,8 @@ mod tests {
             failed(Lime { tolerance: Some(0.1), replicates: 0, ..Lime::default() }),
             Error::OutOfRange { what: "replicates", .. }
         ));
+        let endless = Lime { replicates: usize::MAX, ..Lime::default() };
+        assert!(matches!(failed(endless), Error::TooLarge { what: "replicates", .. }));
         let masks = Coalitions::new(2);
         let found = Lime::default().explain_samples(&mut c1(), &array![[1.0, 1.0, 1.0]], &Logit::of(0), &masks, None);
         assert!(matches!(found, Err(Failure::Input(_))));

@@ -44,6 +44,9 @@ pub struct Owen {
     pub max_evaluations: u64,
 }
 
+/// Most coalitions that can be counted off.
+const MAX_COALITIONS: u64 = 1 << 62;
+
 impl Owen {
     /// Owen values for these unions, at most a million coalitions.
     #[must_use]
@@ -83,7 +86,11 @@ impl<T: Scalar> Summary<T> for Owen {
             sum.saturating_add(1_u64.checked_shl(bits).unwrap_or(u64::MAX))
         });
         let cost = usize::try_from(cost).unwrap_or(usize::MAX);
-        check_limit("coalitions", cost, usize::try_from(self.max_evaluations).unwrap_or(usize::MAX))?;
+        check_limit(
+            "coalitions",
+            cost,
+            usize::try_from(self.max_evaluations.min(MAX_COALITIONS)).unwrap_or(usize::MAX),
+        )?;
         let ends = play.ends()?;
         let mut values = play.zeros();
         for union in 0..m {
@@ -143,8 +150,8 @@ fn one_union<T: Scalar, G: Game<T> + ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::perturbation::{ExactShapley, Table};
-    use ndarray::{Array2, array};
+    use crate::attribution::perturbation::{ExactShapley, GameFunction, Table};
+    use ndarray::{Array2, ArrayRef2, array};
 
     fn noise(players: usize) -> Table<f64> {
         let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
@@ -185,6 +192,9 @@ mod tests {
         assert!(input(of(vec![0, 0])) && input(of(vec![0, 3, 1])) && input(of(vec![0, 2, 2])));
         let few = Owen { max_evaluations: 9, ..Owen::new(vec![0, 0, 0]) }.of(&mut noise(3));
         assert!(few.is_err());
+        let mut many = GameFunction::new((80, 1), |_: &Coalitions, _: &mut ArrayRef2<f64>| Err(()));
+        let endless = Owen { max_evaluations: u64::MAX, ..Owen::new(vec![0; 80]) }.of(&mut many);
+        assert!(matches!(endless, Err(crate::attribution::Failure::Input(Error::TooLarge { .. }))));
         let one = Owen::new(vec![0]).of(&mut Table::single(array![1.0, 3.0]).unwrap()).unwrap();
         assert_eq!(one.values, array![[2.0]]);
     }

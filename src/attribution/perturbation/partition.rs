@@ -23,7 +23,7 @@ use super::game::Game;
 use super::play::Play;
 use super::summary::{GameAttribution, Summary};
 use crate::attribution::{Explained, Status};
-use crate::error::check_each;
+use crate::error::{check_each, check_limit};
 use crate::{Error, Result, Scalar, Seed};
 
 /// Owen values along a binary tree, within a budget.
@@ -57,6 +57,9 @@ impl Default for Partition {
         Self { tree: None, budget: 2048, wave: 16 }
     }
 }
+
+/// Most players of a balanced tree.
+const MAX_PLAYERS: usize = 1 << 24;
 
 /// A binary tree over the players, as a list of merges.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,7 +106,7 @@ impl PlayerTree {
     /// Halves of `players` in their order, the first one larger, down to single players.
     ///
     /// # Errors
-    /// [`Error::Empty`] for no players.
+    /// [`Error::Empty`] for no players, [`Error::TooLarge`] for more than 2²⁴.
     pub fn balanced(players: usize) -> Result<Self> {
         fn node(from: usize, to: usize, players: usize, merges: &mut Vec<(usize, usize)>) -> usize {
             if to - from == 1 {
@@ -117,6 +120,7 @@ impl PlayerTree {
         if players == 0 {
             return Err(Error::Empty { what: "players" });
         }
+        check_limit("players", players, MAX_PLAYERS)?;
         let mut merges = Vec::new();
         node(0, players, players, &mut merges);
         Self::new(merges)
@@ -324,7 +328,7 @@ mod tests {
         let tree = PlayerTree::new(vec![(2, 0), (1, 3)]).unwrap();
         assert_eq!((tree.below(&3), tree.below(&4), tree.below(&1)), (&[2, 0][..], &[1, 2, 0][..], &[1][..]));
         assert_eq!(PlayerTree::balanced(5).unwrap().merges, [(0, 1), (5, 2), (3, 4), (6, 7)]);
-        assert!(PlayerTree::balanced(0).is_err());
+        assert!(PlayerTree::balanced(0).is_err() && PlayerTree::balanced(usize::MAX).is_err());
         let small = Partition { tree: Some(PlayerTree::balanced(2).unwrap()), ..Partition::default() };
         assert!(small.of(&mut noise(3)).is_err());
     }

@@ -164,17 +164,15 @@ fn judge<T: Scalar>(source: &mut Source<'_>, model: &mut Hostile<T>, x: &Array2<
             }
         }
         _ => {
-            let percents = (0..source.below(4)).map(|_| source.count()).collect();
-            let road = Road {
-                percents,
-                noise: source.setting(),
-                decision: decision(source),
-                batch: masking.batch,
-                ..Road::new(source.image(n))
-            };
+            let road = Road { batch: masking.batch, ..road(source, n) };
             drop(road.judge(model, x, &source.values(b, n), target));
         }
     }
+}
+
+fn road<T: Scalar>(source: &mut Source<'_>, n: usize) -> Road<T> {
+    let percents = (0..source.below(4)).map(|_| source.count()).collect();
+    Road { percents, noise: source.setting(), decision: decision(source), ..Road::new(source.image(n)) }
 }
 
 fn subsets(source: &mut Source<'_>, count: usize, columns: usize) -> Array2<usize> {

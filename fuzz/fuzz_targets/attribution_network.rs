@@ -72,6 +72,19 @@ fn smooth<E>(source: &mut Source<'_>, inner: E) -> SmoothGrad<E> {
     SmoothGrad { inner, kind: noise_kind(source), deviation, samples, tolerance, seed, batch }
 }
 
+fn draws<T: Scalar>(
+    source: &mut Source<'_>,
+    (b, n): (usize, usize),
+    samples: usize,
+    others: usize,
+) -> GradientShapDraws<T> {
+    GradientShapDraws {
+        baseline_index: Array2::from_shape_simple_fn((source.near(b), samples), || source.index(others)),
+        alpha: Array2::from_shape_simple_fn((b, samples), || source.share()),
+        noise: source.flag().then(|| source.stack([b, samples, n])),
+    }
+}
+
 /// The gradient methods of any model.
 fn gradients<T: Scalar, M: Differentiable<T>>(
     source: &mut Source<'_>,
@@ -126,11 +139,7 @@ fn gradients<T: Scalar, M: Differentiable<T>>(
             return;
         }
         _ => {
-            let draws = GradientShapDraws {
-                baseline_index: Array2::from_shape_simple_fn((source.near(b), samples), || source.index(others)),
-                alpha: Array2::from_shape_simple_fn((b, samples), || source.share()),
-                noise: source.flag().then(|| source.stack([b, samples, n])),
-            };
+            let draws = draws(source, (b, n), samples, others);
             let _ = GradientShap::new(baselines).attribute_with(model, x, target, &draws);
             return;
         }

@@ -69,12 +69,8 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for FeatureAblation<T> {
         let mut values = Array2::zeros(x.raw_dim());
         sweep.run(
             (0..rows).flat_map(|row| (0..groups.count(row, n)).map(move |group| (row, group))),
-            |row, group, changed| groups.remove(row, |other| other == group, baseline.row(row), changed),
-            |row, group, value, _| {
-                for feature in (0..n).filter(|&feature| groups.of(row, feature) == group) {
-                    values[[row, feature]] = output[row] - value;
-                }
-            },
+            |row, group, changed| groups.remove(row, group, baseline.row(row), changed),
+            |row, group, value, _| groups.give(row, group, output[row] - value, values.row_mut(row)),
         )?;
         let mut result = Attribution::new("feature_ablation", format!("{self:?}"), values, output);
         result.evaluations = sweep.evaluations();

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use ndarray::ArrayView1;
+use ndarray::{ArrayView1, ArrayViewMut1};
 
 use super::removal::check_groups;
 use crate::{Dims, Error, Result, Scalar};
@@ -111,19 +111,28 @@ impl Groups {
         !matches!(self, Self::PerRow(_))
     }
 
-    /// Writes the baseline into the features of `row` whose group is in question.
-    pub(crate) fn remove<T: Scalar>(
-        &self,
-        example: usize,
-        removed: impl Fn(usize) -> bool,
-        baseline: ArrayView1<'_, T>,
-        row: &mut [T],
-    ) {
-        for (feature, (slot, &base)) in row.iter_mut().zip(&baseline).enumerate() {
-            if removed(self.of(example, feature)) {
+    /// Writes the baseline into the features of a group of `row`.
+    pub(crate) fn remove<T: Scalar>(&self, example: usize, group: usize, baseline: ArrayView1<'_, T>, row: &mut [T]) {
+        let groups = match self {
+            Self::Single => return row[group] = baseline[group],
+            Self::All(groups) => groups,
+            Self::PerRow(all) => &all[example],
+        };
+        for ((slot, &base), &of) in row.iter_mut().zip(&baseline).zip(groups) {
+            if of == group {
                 *slot = base;
             }
         }
+    }
+
+    /// Writes `value` for all features of a group into `row`.
+    pub(crate) fn give<T: Scalar>(&self, example: usize, group: usize, value: T, mut row: ArrayViewMut1<'_, T>) {
+        let groups = match self {
+            Self::Single => return row[group] = value,
+            Self::All(groups) => groups,
+            Self::PerRow(all) => &all[example],
+        };
+        row.iter_mut().zip(groups).filter(|(_, of)| **of == group).for_each(|(slot, _)| *slot = value);
     }
 }
 
@@ -157,7 +166,7 @@ mod tests {
         let groups = Groups::from(vec![vec![0, 0, 1], vec![0, 1, 2]]);
         assert_eq!((groups.count(0, 3), groups.count(1, 3), groups.of(1, 2)), (2, 3, 2));
         let mut row = [1.0, 2.0, 3.0];
-        groups.remove(0, |group| group == 0, array![7.0, 8.0, 9.0].view(), &mut row);
+        groups.remove(0, 0, array![7.0, 8.0, 9.0].view(), &mut row);
         assert_eq!(row, [7.0, 8.0, 3.0]);
     }
 }

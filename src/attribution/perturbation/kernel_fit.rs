@@ -115,6 +115,31 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// `Σ π z zᵀ`, its lower half: coalitions of one weight are counted 64 at a time, a bit for each that a term is in.
+    fn gram(&self, terms: Terms) -> Array2<f64> {
+        let n = terms.count();
+        let (mut a, mut present) = (Array2::zeros((n, n)), vec![0_u64; n]);
+        let mut members = Vec::new();
+        let mut start = 0;
+        while start < self.weights.len() {
+            let weight = self.weights[start];
+            let same = self.weights[start..].iter().take(64).take_while(|&&other| other == weight).count();
+            present.fill(0);
+            for at in 0..same {
+                terms.of(self.coalitions.row(start + at), &mut members);
+                members.iter().for_each(|&term| present[term] |= 1 << at);
+            }
+            for (i, (mut row, &here)) in a.rows_mut().into_iter().zip(&present).enumerate() {
+                let together = present[..=i].iter().map(|there| f64::from((here & there).count_ones()));
+                row.iter_mut().zip(together).for_each(|(sum, count)| *sum += weight * count);
+            }
+            start += same;
+        }
+        a
+    }
+}
+
 /// Whole pairs that a number of coalitions has room for.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and a float saturates")]
 fn pairs_within(coalitions: f64) -> usize {
@@ -213,18 +238,16 @@ impl<'a> Fit<'a> {
 
     pub(crate) fn solve(&self) -> Result<Solution> {
         let n = self.terms.count();
-        let (mut a, mut b) = (Array2::zeros((n, n)), vec![0.0; n * self.v]);
+        let mut b = vec![0.0; n * self.v];
         let mut terms = Vec::new();
         for (row, (coalition, &weight)) in self.plan.coalitions.iter().zip(&self.plan.weights).enumerate() {
             self.terms.of(coalition, &mut terms);
-            for (at, &i) in terms.iter().enumerate() {
-                terms[..=at].iter().for_each(|&j| a[[i, j]] += weight);
-                for value in 0..self.v {
-                    b[value * n + i] += weight * self.worth[row * self.v + value];
-                }
+            for (value, worth) in self.worth[row * self.v..(row + 1) * self.v].iter().enumerate() {
+                let sums = &mut b[value * n..(value + 1) * n];
+                terms.iter().for_each(|&i| sums[i] += weight * worth);
             }
         }
-        let factor = Cholesky::new(&a, "coalitions of the fit")?;
+        let factor = Cholesky::new(&self.plan.gram(self.terms), "coalitions of the fit")?;
         let mut ones = vec![1.0; n];
         factor.solve(&mut ones)?;
         let total = ones.iter().sum();

@@ -91,7 +91,7 @@ impl<T: Scalar, M: Forward<T> + ?Sized> Explainer<T, M> for PermutationImportanc
                 let order = permutation(self.seed, (repeat * count + group) as u64, rows);
                 (0..rows).map(move |row| (row, (repeat, group, order[row])))
             }),
-            |row, (_, group, other), changed| groups.remove(row, |of| of == group, x.row(other), changed),
+            |row, (_, group, other), changed| groups.remove(row, group, x.row(other), changed),
             |row, (repeat, group, _), value, _| {
                 // Welford's update, which does not cancel
                 let (loss, at) = ((output[row] - value).as_f64(), [row, group]);

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef2, Axis, Slice};
 
-use super::secant::secant;
+use super::secant::multiply_by_secants;
 use super::straight_path::average;
 use crate::attribution::network::{MaxPool2d, Network, Node, Op, Source, Trace};
 use crate::attribution::probe::Probe;
@@ -184,9 +184,11 @@ impl<T: Scalar> Pair<'_, T> {
         match &node.op {
             Op::Activation(activation) => {
                 for (row, mut m) in m.rows_mut().into_iter().enumerate() {
-                    let ends = inputs[0].row(row);
-                    let ends = ends.iter().zip(self.reference_row(node.inputs[0], row));
-                    m.iter_mut().zip(ends).for_each(|(m, (&a, &b))| *m *= secant(*activation, a, b));
+                    let (a, b) = (inputs[0].row(row), self.reference_row(node.inputs[0], row));
+                    match (m.as_slice_mut(), a.to_slice(), b.to_slice()) {
+                        (Some(m), Some(a), Some(b)) => multiply_by_secants(*activation, m, a.iter().zip(b)),
+                        _ => multiply_by_secants(*activation, &mut m, a.iter().zip(&b)),
+                    }
                 }
                 Ok(alloc::vec![m])
             }

@@ -46,13 +46,25 @@ pub fn secant<T: Scalar>(activation: Activation, a: T, b: T) -> T {
     })
 }
 
-fn relu<T: Scalar>(a: T, b: T) -> T {
-    match (a > T::zero(), b > T::zero()) {
-        (true, true) => T::one(),
-        (false, false) => T::zero(),
-        (true, false) => a / (a - b),
-        (false, true) => b / (b - a),
+/// Multiplies each of `m` by the slope between the values of `a` and `b` at its place.
+pub(super) fn multiply_by_secants<'a, T: Scalar>(
+    activation: Activation,
+    m: impl IntoIterator<Item = &'a mut T>,
+    ends: impl IntoIterator<Item = (&'a T, &'a T)>,
+) {
+    let pairs = m.into_iter().zip(ends);
+    if activation == Activation::Relu {
+        return pairs.for_each(|(m, (&a, &b))| *m *= relu(a, b));
     }
+    pairs.for_each(|(m, (&a, &b))| *m *= secant(activation, a, b));
+}
+
+/// Without branches, so that a loop over it becomes one over vectors.
+fn relu<T: Scalar>(a: T, b: T) -> T {
+    let (first, second) = (a > T::zero(), b > T::zero());
+    let same = if first { T::one() } else { T::zero() };
+    let quotient = (a.max(T::zero()) - b.max(T::zero())) / (a - b);
+    if first == second { same } else { quotient }
 }
 
 fn sinhc(t: f64) -> f64 {

@@ -6,6 +6,7 @@
 //! | area | question |
 //! |---|---|
 //! | [`attribution`] | which inputs caused this output? |
+//! | [`explanation`] | what does this neuron respond to, and how good is an explanation of it? |
 //! | [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
 //! | `formats` | saved autoencoders: every published format in, SAELens out (feature `formats`) |
@@ -35,6 +36,7 @@ extern crate alloc;
 
 pub mod attribution;
 pub mod error;
+pub mod explanation;
 #[cfg(feature = "std")]
 pub mod files;
 #[cfg(feature = "formats")]

@@ -1,6 +1,8 @@
 //! Golden cases of the explanation area, by family.
 
 mod collect;
+#[cfg(feature = "formats")]
+mod records;
 mod score;
 mod simulate;
 

@@ -43,7 +43,8 @@ impl Corpus {
         let nasty = [0.0, 0.0, 0.0, 1.0, -1.0, -0.0, 1e6, 1e-7, f32::NAN, f32::INFINITY, -f32::INFINITY];
         for x in &mut noise {
             if uniform::<f64>(&mut stream) < 0.7 {
-                *x = nasty[below(&mut stream, if uniform::<f64>(&mut stream) < 0.9 { 6 } else { nasty.len() })];
+                let kinds = if uniform::<f64>(&mut stream) < 0.9 { 6 } else { nasty.len() };
+                *x = nasty[below(&mut stream, kinds)];
             }
         }
         let mut matrix = |n: usize| Array2::from_shape_simple_fn((sequences, TOKENS), || below(&mut stream, n));

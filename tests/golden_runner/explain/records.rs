@@ -14,11 +14,11 @@ pub fn run<T: Scalar>(given: &Given<'_>) -> Answer {
     match given.text("kind")? {
         "neuron_record" => {
             let written = write_neuron_record(&read_neuron_record::<T>(json).map_err(text)?).map_err(text)?;
-            Ok(record(&read_neuron_record(written.as_bytes()).map_err(text)?))
+            Ok(record(&read_neuron_record::<T>(written.as_bytes()).map_err(text)?))
         }
         "scored_simulation" => {
             let written = write_scored_simulation(&read_scored_simulation::<T>(json).map_err(text)?).map_err(text)?;
-            Ok(scored(&read_scored_simulation(written.as_bytes()).map_err(text)?))
+            Ok(scored(&read_scored_simulation::<T>(written.as_bytes()).map_err(text)?))
         }
         kind => Err(format!("unknown kind {kind}")),
     }

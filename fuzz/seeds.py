@@ -1,4 +1,4 @@
-"""Makes seeds for the fuzz targets of formats from the saved models of the tests: python3 fuzz/seeds.py"""
+"""Makes seeds for the fuzz targets of formats from the saved models and records of the tests: python3 fuzz/seeds.py"""
 
 import glob
 import json
@@ -61,6 +61,8 @@ def members(path, name):
                 seed("formats_torch", f"{name}_pickle", archive.read(member))
 
 
+for case in json.load(open(os.path.join(ROOT, "tests", "golden", "explain", "neuron_record_json.json")))["cases"]:
+    seed("neuron_record", case["name"], case["given"]["json"].encode())
 for expectation in glob.glob(os.path.join(MODELS, "*", "*", "expect.json")):
     model(os.path.dirname(expectation))
 for path in glob.glob(os.path.join(MODELS, "malformed", "*.*")):

@@ -6,9 +6,10 @@
 //! | area | question |
 //! |---|---|
 //! | [`attribution`] | which inputs caused this output? |
+//! | [`explanation`] | what does this neuron respond to, and how good is an explanation of it? |
 //! | [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
-//! | `formats` | saved autoencoders: every published format in, SAELens out (feature `formats`) |
+//! | `formats` | saved autoencoders: every published format in, SAELens out; records of neurons (feature `formats`) |
 //! | [`math`] | the shared numerical layer: products, reductions, random streams, optimisers |
 //!
 //! # Letters
@@ -21,7 +22,7 @@
 //! | `std` | yes | run-time choice of vector instructions, the system's float functions, atomic files |
 //! | `rayon` | yes | parallel loops with the same floats as one thread |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
-//! | `formats` | no | reading and writing of saved autoencoders, attributions as JSON |
+//! | `formats` | no | reading and writing of saved autoencoders, attributions and records of neurons as JSON |
 //!
 //! Without features the crate is `no_std` with `alloc`.
 //!
@@ -35,6 +36,7 @@ extern crate alloc;
 
 pub mod attribution;
 pub mod error;
+pub mod explanation;
 #[cfg(feature = "std")]
 pub mod files;
 #[cfg(feature = "formats")]

@@ -27,6 +27,10 @@ fn all_golden_cases_hold() {
                 continue;
             }
         };
+        if !cfg!(feature = "formats") && file.primitive == "explain/neuron_record_json" {
+            println!("{name} is left out: it needs the feature formats");
+            continue;
+        }
         for case in &file.cases {
             let found = run_both(&file, case);
             passed += usize::from(found.is_empty());

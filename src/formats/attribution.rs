@@ -17,7 +17,7 @@ use core::fmt::Write;
 
 use ndarray::{Array1, Array2};
 
-use super::json::{Json, Object, write_string};
+use super::json::{Json, Object, write_list, write_number, write_string};
 use super::{base64, fail};
 use crate::attribution::{Attribution, Evaluations, Status};
 use crate::error::check_finite;
@@ -101,24 +101,10 @@ fn write_row<T: Scalar>(key: &'static str, row: Option<&Array1<T>>, out: &mut St
         None => out.push_str("null"),
         Some(row) => {
             check_finite(key, row)?;
-            write_numbers(row.iter().copied(), out);
+            write_list(row.iter().copied(), out, write_number);
         }
     }
     Ok(())
-}
-
-fn write_numbers<T: Scalar>(values: impl Iterator<Item = T>, out: &mut String) {
-    out.push('[');
-    for (index, value) in values.enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let size = value.as_f64().abs();
-        let _ = if size == 0.0 || (1e-4..1e7).contains(&size) {
-            write!(out, "{comma}{value}")
-        } else {
-            write!(out, "{comma}{value:e}")
-        };
-    }
-    out.push(']');
 }
 
 fn write_matrix<T: Scalar>(key: &'static str, x: Option<&Array2<T>>, packing: Packing, out: &mut String) -> Result<()> {
@@ -129,7 +115,7 @@ fn write_matrix<T: Scalar>(key: &'static str, x: Option<&Array2<T>>, packing: Pa
     };
     check_finite(key, x)?;
     match packing {
-        Packing::Exact => write_numbers(x.iter().copied(), out),
+        Packing::Exact => write_list(x.iter().copied(), out, write_number),
         Packing::Half => {
             crate::error::check_each(key, x, "at most 65504 in half precision", |x| x.as_f64().abs() <= HALF_MAX)?;
             let bytes: Vec<u8> = x.iter().flat_map(|&x| f16_from_f32(narrow(x.as_f64())).to_le_bytes()).collect();

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::fail;
-use crate::{Error, FormatKind, Result};
+use crate::{Error, FormatKind, Result, Scalar};
 
 /// Objects and lists inside each other that are followed.
 const MAX_DEPTH: usize = 64;
@@ -275,6 +275,36 @@ fn number_length(text: &[u8]) -> Option<usize> {
     Some(length)
 }
 
+/// Appends the shortest number that reads back to the same float; `NaN` and `Infinity` as Python writes them.
+pub(super) fn write_number<T: Scalar>(x: T, out: &mut String) {
+    let size = x.as_f64().abs();
+    // writing into a string does not fail
+    let _ = if size == 0.0 || (1e-4..1e7).contains(&size) {
+        write!(out, "{x}")
+    } else if size.is_finite() {
+        write!(out, "{x:e}")
+    } else {
+        out.push_str(if x.is_nan() {
+            "NaN"
+        } else if x > T::zero() {
+            "Infinity"
+        } else {
+            "-Infinity"
+        });
+        Ok(())
+    };
+}
+
+/// Appends a list of what `write` appends for each item.
+pub(super) fn write_list<V>(items: impl IntoIterator<Item = V>, out: &mut String, write: impl Fn(V, &mut String)) {
+    out.push('[');
+    for (index, item) in items.into_iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { "," });
+        write(item, out);
+    }
+    out.push(']');
+}
+
 /// Appends `text` as a JSON string.
 pub(super) fn write_string(text: &str, out: &mut String) {
     out.push('"');
@@ -356,6 +386,18 @@ mod tests {
     fn nesting_is_bounded() {
         let deep = "[".repeat(100_000);
         assert_eq!(parse(&deep).unwrap_err().format_kind(), Some(FormatKind::Limit));
+    }
+
+    #[test]
+    fn numbers_come_back() {
+        for x in [0.0, -0.5, 1e-300, 123_456_789.0, f64::MAX, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut written = String::new();
+            write_number(x, &mut written);
+            assert_eq!(parse(&written).unwrap().number(), Some(x));
+        }
+        let mut written = String::new();
+        write_list([f32::NAN, 0.1], &mut written, write_number);
+        assert_eq!(written, "[NaN,0.1]");
     }
 
     #[test]

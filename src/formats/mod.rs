@@ -1,7 +1,9 @@
 //! Saved sparse autoencoders: every published format in, SAELens 6 out.
 //!
 //! [`load`] takes the [`Files`] of one model and gives a [`LoadedSae`]; [`detect`] tells the [`Format`]; a [`Hint`] answers
-//! what files leave open. [`attribution`] holds results of attribution as JSON. [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and
+//! what files leave open. [`attribution`] holds results of attribution as JSON. What is
+//! known of neurons: [`neuron_record`] and [`scored_simulation`] as JSON in and out, [`delphi`] in, [`neuronpedia`] out.
+//! [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and
 //! [`torch`] can be read on their own. All of this takes bytes and gives values; `disk` reads and writes folders, and
 //! `activations` reads the files that autoencoders are trained on.
 //!
@@ -32,6 +34,7 @@ mod bytes;
 mod circuit_tracer;
 mod crc32;
 mod crosscoder;
+pub mod delphi;
 mod detect;
 mod dictionary_learning;
 #[cfg(feature = "std")]
@@ -41,12 +44,16 @@ mod gemma_scope;
 mod json;
 mod llama_scope;
 mod loaded;
+pub mod neuron_record;
+pub mod neuronpedia;
 pub mod npz;
 mod openai;
 mod pickle;
+mod record_json;
 mod saelens;
 mod saelens_write;
 pub mod safetensors;
+pub mod scored_simulation;
 mod settings;
 mod sparsify;
 mod tensor;

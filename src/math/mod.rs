@@ -6,6 +6,8 @@ pub mod assignment;
 pub(crate) mod block;
 pub(crate) mod chacha;
 pub mod directions;
+pub(crate) mod double;
+pub(crate) mod exact_sum;
 pub mod gemm;
 pub mod half;
 pub mod histogram;

@@ -1,0 +1,1 @@
+//! How well predicted activations agree with true ones.

@@ -1,0 +1,1 @@
+//! Explanations that predict activations.

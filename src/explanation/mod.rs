@@ -5,17 +5,21 @@
 //! | tokens of a text with the activations of a neuron | [`record`] |
 //! | statistics of all neurons over a corpus, in memory that does not grow with it | [`collect`] |
 //! | an explanation predicts activations: language models by traits of the caller, and simulators without one | [`simulate`] |
+//! | a map from predictions to activations, fitted on other texts | [`calibrate`] |
 //! | how good the prediction is | [`score`] |
 //! | what a model says of its own tokens | [`self_report`] |
 //!
 //! What is not defined, such as the correlation with a constant, is an [`Undefined`] with its reason, never a number.
 
+pub mod calibrate;
 pub mod collect;
+pub mod failure;
 pub mod record;
 pub mod score;
 pub mod self_report;
 pub mod simulate;
 pub mod undefined;
 
+pub use failure::Failure;
 pub use record::{ActivationRecord, NeuronId, Side};
 pub use undefined::{Defined, Undefined};

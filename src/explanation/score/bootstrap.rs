@@ -177,7 +177,7 @@ impl Prepared {
     }
 
     fn difference(&self, first: &[PairStats], second: &[PairStats]) -> Defined<Difference> {
-        let wholes = [first, second].map(|stats| PairStats::pool(stats));
+        let wholes = [first, second].map(PairStats::pool);
         let difference = self.statistic.of(&wholes[0])? - self.statistic.of(&wholes[1])?;
         let (mut rows, mut after, mut both) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
         let mut without = [Vec::new(), Vec::new()];

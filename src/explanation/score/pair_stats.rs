@@ -52,12 +52,14 @@ impl Statistic {
             return Err(Undefined::Empty);
         }
         let about_mean = matches!(self, Self::Pearson | Self::R2);
-        match () {
-            () if about_mean && stats.count < 2 => return Err(Undefined::TooFew),
-            () if about_mean && stats.m2_true == 0.0 => return Err(Undefined::ConstantTruth),
-            () if !about_mean && stats.sum_absolute_true == 0.0 => return Err(Undefined::AllZero),
-            () if self == Self::Pearson && stats.m2_predicted == 0.0 => return Err(Undefined::ConstantPrediction),
-            () => {}
+        let reasons = [
+            (about_mean && stats.count < 2, Undefined::TooFew),
+            (about_mean && stats.m2_true == 0.0, Undefined::ConstantTruth),
+            (!about_mean && stats.sum_absolute_true == 0.0, Undefined::AllZero),
+            (self == Self::Pearson && stats.m2_predicted == 0.0, Undefined::ConstantPrediction),
+        ];
+        if let Some((_, reason)) = reasons.iter().find(|(holds, _)| *holds) {
+            return Err(*reason);
         }
         let value = match self {
             Self::Pearson => {

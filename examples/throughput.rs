@@ -9,7 +9,7 @@ mod throughput_support;
 
 use std::process::ExitCode;
 
-use throughput_support::{attribution, gemm, options::Options, sae, superposition};
+use throughput_support::{attribution, gemm, options::Options, sae, score, superposition};
 
 const HELP: &str = "\
 throughput WORKLOAD [OPTIONS]: runs one workload and prints one JSON line
@@ -26,13 +26,15 @@ sae-encode      active features of a batch
 attribution     explains rows of a perceptron with rectifiers given by closures (a tape for deep_lift)
   --method saliency|integrated_gradients|deep_lift|feature_ablation|shapley_sampling|kernel_shap
   --rows 256 --d 64 --width 256 --depth 2 --steps 50 --iterations 5
+score           scores predicted activations of every neuron of a model, with a bootstrap interval where resamples are asked for
+  --neurons 307200 --sequences 10 --tokens 64 --resamples 0 --iterations 3
 
   --threads N   threads of the pool (default: all cores)
   --quick       small sizes, to see that it works
   --help        this text
 
 The line: workload, sizes, threads, seconds, per_second (operations of gemm, training steps of all instances, samples of
-autoencoders, rows explained), flops, peak_rss_bytes, checks.";
+autoencoders, rows explained, neurons scored), flops, peak_rss_bytes, checks.";
 
 fn main() -> ExitCode {
     match run() {
@@ -62,6 +64,7 @@ fn run() -> Result<String, String> {
         "superposition" => superposition::run(&options),
         "sae-train" => sae::train(&options),
         "sae-encode" => sae::encode(&options),
+        "score" => score::run(&options),
         other => Err(format!("unknown workload {other}; --help lists them")),
     };
     throughput_support::on_threads(options.threads, body)

@@ -3,11 +3,12 @@
 use core::ops::ControlFlow;
 
 use limpid::Seed;
+use limpid::explanation::score::{Batch, Bootstrap, NeuronScores, Statistic, score_many};
 use limpid::math::random::{fill_normal, uniform};
 use limpid::superposition::{
     Architecture, Data, FeatureDistribution, FixedDataset, Joint, Problem, Start, ToyModel, Training, Value, train,
 };
-use ndarray::Array1;
+use ndarray::{Array1, Array3};
 
 #[test]
 fn streams_are_pinned() {
@@ -65,12 +66,36 @@ fn fuses() -> bool {
     return cfg!(target_arch = "aarch64");
 }
 
+fn hash(bits: &[u64]) -> u64 {
+    bits.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3))
+}
+
 #[test]
 fn training_is_pinned() {
     let bits = trained(&problems());
-    let hash = bits.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3));
     let pinned = if fuses() { PINNED_TRAINING } else { PINNED_TRAINING_UNFUSED };
-    assert_eq!(hash, pinned, "a numerical result changed: say so in the changelog");
+    assert_eq!(hash(&bits), pinned, "a numerical result changed: say so in the changelog");
+}
+
+/// Bits of the scores and intervals of 200 neurons.
+fn scored() -> Vec<u64> {
+    let mut values = vec![0.0_f32; 2 * 200 * 6 * 21];
+    fill_normal(&mut Seed(3).stream(0, 0), 1.0, &mut values);
+    let prediction = Array3::from_shape_vec((200, 6, 21), values.split_off(200 * 6 * 21)).unwrap();
+    let truth = Array3::from_shape_vec((200, 6, 21), values).unwrap();
+    let bootstrap = Some(Bootstrap { resamples: 100, seed: Seed(9), ..Bootstrap::default() });
+    let table = score_many(&truth, &(&truth + &prediction), &Batch { bootstrap, ..Batch::default() }).unwrap();
+    let bits = |neuron: &NeuronScores| {
+        let interval = neuron.interval.unwrap().unwrap();
+        let scores = Statistic::ALL.map(|statistic| neuron.scores.get(statistic).unwrap());
+        [scores[0], scores[1], scores[2], scores[3], interval.low, interval.high].map(f64::to_bits)
+    };
+    table.neurons.iter().flat_map(bits).collect()
+}
+
+#[test]
+fn scores_are_pinned() {
+    assert_eq!(hash(&scored()), PINNED_SCORES, "a numerical result changed: say so in the changelog");
 }
 
 #[cfg(feature = "rayon")]
@@ -79,7 +104,7 @@ fn one_thread_and_many_give_the_same_bits() {
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         // alone, a run shares out the blocks of its batch; among many, it stays on its thread
-        pool.install(|| (trained(&problems()), trained(&problems()[..1])))
+        pool.install(|| (trained(&problems()), trained(&problems()[..1]), scored()))
     };
     let single = on(1);
     for threads in [2, 3, 8, 16] {
@@ -90,5 +115,6 @@ fn one_thread_and_many_give_the_same_bits() {
 const PINNED_UNIFORM: [u64; 3] = [4606521967826267138, 4604133395992226457, 4593896436695528276];
 const PINNED_NORMAL: [u64; 3] = [13832119855098920533, 13831841425452158374, 4604980674396749681];
 const PINNED_SAMPLES: [u32; 3] = [1064829733, 1111264454, 1138343032];
+const PINNED_SCORES: u64 = 0;
 const PINNED_TRAINING: u64 = 15511143844655318606;
 const PINNED_TRAINING_UNFUSED: u64 = 5419957254580398760;

@@ -37,6 +37,10 @@ WORKLOADS = {
     "sae relu 4096, dense": sae("relu", 4096, "dense", 4, 2),
     "sae jump_relu 4096, dense": sae("jump_relu", 4096, "dense", 4, 2),
 }
+SCORED = dict(neurons=307_200, sequences=10, tokens=64)
+WORKLOADS["score 307200"] = ("score", SCORED, 1, 20, {})
+# numpy scores without intervals: the peer of a bootstrap is the bare loop
+WORKLOADS["score 307200, 200 resamples"] = ("score", dict(SCORED, resamples=200), 1, 4, {})
 for label, sizes in {"64-256-256-10": dict(d=64, width=256), "512-2048-2048-10": dict(d=512, width=2048)}.items():
     large = sizes["d"] == 512
     for method, (steps, rows) in ATTRIBUTION.items():
@@ -44,7 +48,7 @@ for label, sizes in {"64-256-256-10": dict(d=64, width=256), "512-2048-2048-10":
         WORKLOADS[f"{method} {label}"] = ("attribution", dict(method=method, rows=rows, depth=2, steps=steps, **sizes), 2, 1 if large else 5, {})
 if importlib.util.find_spec("sae_lens"):
     WORKLOADS["sae top_k 4096, SAELens"] = sae("top_k", 4096, "saelens", 4, 5)
-AMOUNT = {"superposition": "steps", "gemm": "iterations", "sae_train": "steps", "attribution": "iterations"}
+AMOUNT = {"superposition": "steps", "gemm": "iterations", "sae_train": "steps", "attribution": "iterations", "score": "iterations"}
 
 
 def run(command):

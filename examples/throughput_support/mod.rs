@@ -7,6 +7,7 @@ pub mod mlp;
 pub mod options;
 pub mod peak;
 pub mod sae;
+pub mod score;
 pub mod superposition;
 
 use serde_json::{Value, json};

@@ -43,7 +43,22 @@ impl Options {
 
     /// The named sizes, in order; each comes with its usual and its quick value. Other sizes are an error.
     pub fn sizes<const N: usize>(&self, known: [(&str, usize, usize); N]) -> Result<[usize; N], String> {
-        if let Some(name) = self.sizes.keys().find(|name| known.iter().all(|(known, ..)| known != name)) {
+        self.known_sizes(known, "")
+    }
+
+    /// The named sizes and one more, which may be 0 and usually is.
+    pub fn sizes_and<const N: usize>(
+        &self,
+        known: [(&str, usize, usize); N],
+        optional: &str,
+    ) -> Result<([usize; N], usize), String> {
+        let more = self.sizes.get(optional).copied().unwrap_or(0);
+        self.known_sizes(known, optional).map(|sizes| (sizes, more))
+    }
+
+    fn known_sizes<const N: usize>(&self, known: [(&str, usize, usize); N], also: &str) -> Result<[usize; N], String> {
+        let is_known = |name: &String| name == also || known.iter().any(|(known, ..)| known == name);
+        if let Some(name) = self.sizes.keys().find(|name| !is_known(name)) {
             return Err(format!("unknown option --{name} for this workload; --help lists them"));
         }
         let sizes = known.map(|(name, usual, quick)| {

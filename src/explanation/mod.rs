@@ -8,13 +8,16 @@
 //! | the quantiles of published records, each with its convention | [`quantiles`] |
 //! | which records an explanation is made from, calibrated on and scored on | [`slices`] |
 //! | an explanation predicts activations: language models by traits of the caller, and simulators without one | [`simulate`] |
+//! | a map from predictions to activations, fitted on other texts | [`calibrate`] |
 //! | how good the prediction is | [`score`] |
 //! | what a model says of its own tokens | [`self_report`] |
 //!
 //! What is not defined, such as the correlation with a constant, is an [`Undefined`] with its reason, never a number.
 
+pub mod calibrate;
 pub mod collect;
 pub mod discretize;
+pub mod failure;
 pub mod quantiles;
 pub mod record;
 pub mod score;
@@ -23,5 +26,6 @@ pub mod simulate;
 pub mod slices;
 pub mod undefined;
 
+pub use failure::Failure;
 pub use record::{ActivationRecord, NeuronId, Side};
 pub use undefined::{Defined, Undefined};

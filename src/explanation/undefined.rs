@@ -26,6 +26,12 @@ pub enum Undefined {
     OneClass,
     /// No prediction could be read, or none says yes.
     NoPrediction,
+    /// A sum leaves the range of double precision.
+    OutOfRange,
+    /// More values than can be put in order.
+    TooMany,
+    /// Every resample left the number undefined.
+    NoResample,
 }
 
 impl fmt::Display for Undefined {
@@ -39,6 +45,9 @@ impl fmt::Display for Undefined {
             Self::AllZero => "all values that are compared with are 0",
             Self::OneClass => "only one class occurs",
             Self::NoPrediction => "there is no prediction",
+            Self::OutOfRange => "a sum leaves the range of double precision",
+            Self::TooMany => "too many values to put in order",
+            Self::NoResample => "no resample defines it",
         })
     }
 }

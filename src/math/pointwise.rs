@@ -12,6 +12,7 @@
 
 use ndarray::{Array2, ArrayRef2};
 
+use super::normal;
 use crate::Scalar;
 use crate::error::check_shape;
 use crate::{Result, error::check_not_empty};
@@ -66,7 +67,7 @@ impl Activation {
             Self::Identity | Self::Relu => x,
             Self::Tanh => libm::tanh(x),
             Self::Sigmoid => sigmoid(x),
-            Self::Gelu => x * normal_below(x),
+            Self::Gelu => x * normal::below(x),
             Self::GeluTanh => 0.5 * x * (1.0 + libm::tanh(TANH_SCALE * (x + TANH_CUBE * x * x * x))),
             Self::Silu => x * sigmoid(x),
         })
@@ -85,7 +86,7 @@ impl Activation {
                 1.0 / (cosh * cosh)
             }
             Self::Sigmoid => sigmoid(x) * sigmoid(-x),
-            Self::Gelu => normal_below(x) + finite_product(x, normal_density(x)),
+            Self::Gelu => normal::below(x) + finite_product(x, normal::density(x)),
             Self::GeluTanh => {
                 let inner = TANH_SCALE * (x + TANH_CUBE * x * x * x);
                 let (tanh, cosh) = (libm::tanh(inner), libm::cosh(inner));
@@ -149,16 +150,6 @@ pub(crate) fn sigmoid(x: f64) -> f64 {
     // the exponential of a negative number never overflows
     let e = libm::exp(-x.abs());
     if x >= 0.0 || x.is_nan() { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
-}
-
-/// `Φ(x)`.
-fn normal_below(x: f64) -> f64 {
-    0.5 * libm::erfc(-x * ROOT_HALF)
-}
-
-/// `φ(x)`.
-fn normal_density(x: f64) -> f64 {
-    0.5 * core::f64::consts::FRAC_2_SQRT_PI * ROOT_HALF * libm::exp(-0.5 * x * x)
 }
 
 /// `a b` where `b` vanishes faster than `a` grows: 0, not NaN, for an infinite `a`.

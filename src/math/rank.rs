@@ -17,7 +17,9 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use ndarray::{Array1, ArrayRef1};
+use num_traits::ToPrimitive;
 
+use super::correlation::of_moments;
 use super::select::order;
 use crate::error::{check_limit, check_shape};
 use crate::{Error, Result, Scalar};
@@ -99,12 +101,7 @@ pub fn spearman<T: Scalar>(x: &ArrayRef1<T>, y: &ArrayRef1<T>) -> Result<Option<
         of_x += a * a;
         of_y += b * b;
     }
-    Ok(correlation(both as f64, of_x as f64, of_y as f64))
-}
-
-/// `both/√(of_x of_y)`; `None` where a side does not vary.
-fn correlation(both: f64, of_x: f64, of_y: f64) -> Option<f64> {
-    (of_x > 0.0 && of_y > 0.0).then(|| (both / libm::sqrt(of_x * of_y)).clamp(-1.0, 1.0))
+    Ok(of_moments(both as f64, of_x as f64, of_y as f64))
 }
 
 /// How the pairs of `(x_i, y_i)` stand to each other.
@@ -150,7 +147,7 @@ impl PairCounts {
     #[must_use]
     pub fn tau_b(&self) -> Option<f64> {
         let difference = self.concordant as f64 - self.discordant as f64;
-        correlation(difference, (self.pairs - self.tied_x) as f64, (self.pairs - self.tied_y) as f64)
+        of_moments(difference, (self.pairs - self.tied_x) as f64, (self.pairs - self.tied_y) as f64)
     }
 }
 
@@ -186,6 +183,32 @@ pub fn auc<T: Scalar>(score: &ArrayRef1<T>, positive: &ArrayRef1<bool>) -> Resul
     let ranks = doubled_ranks(score).into_iter().zip(positive).filter(|(_, positive)| **positive);
     let sum = ranks.map(|(rank, _)| rank).sum::<u64>() as f64 / 2.0;
     Ok((pairs > 0.0).then(|| (sum - count * (count + 1.0) / 2.0) / pairs))
+}
+
+/// The value below which a share `p` of `values` lies, `0 <= p <= 1`, straight between the sorted values; puts them into
+/// another order. `None` without values; NaN counts as larger than any number.
+///
+/// ```text
+/// h = p (n - 1),   x_(⌊h⌋) + (h - ⌊h⌋)(x_(⌊h⌋+1) - x_(⌊h⌋))
+/// ```
+///
+/// Source: Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician 50(4), 1996, definition 7.
+///
+/// # Example
+/// ```
+/// use limpid::math::rank::quantile;
+///
+/// assert_eq!(quantile(&mut [4.0, 1.0, 2.0, 3.0], 0.5), Some(2.5));
+/// assert_eq!(quantile(&mut [], 0.5), None);
+/// ```
+pub fn quantile(values: &mut [f64], p: f64) -> Option<f64> {
+    let last = values.len().checked_sub(1)?;
+    let place = p.clamp(0.0, 1.0) * last as f64;
+    let below = place.to_usize().unwrap_or(0).min(last);
+    let (_, &mut low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    let share = place - below as f64;
+    let next = above.iter().copied().min_by(f64::total_cmp).filter(|_| share > 0.0);
+    Some(next.map_or(low, |next| if next == low { low } else { low + share * (next - low) }))
 }
 
 /// Twice the mid-ranks.
@@ -328,6 +351,24 @@ mod tests {
     fn auc_is_the_share_of_pairs_in_order() {
         // pairs (positive, negative): 3 > 1, 3 > 2, 2 > 1, 2 = 2
         assert_eq!(auc(&array![3.0, 1.0, 2.0, 2.0], &array![true, false, true, false]), Ok(Some(3.5 / 4.0)));
+    }
+
+    #[test]
+    fn quantiles_lie_between_the_sorted_values() {
+        for n in 1..30 {
+            let mut sorted = drawn(n, 6).to_vec();
+            sorted.sort_unstable_by(f64::total_cmp);
+            for step in 0..=20 {
+                let p = f64::from(step) / 20.0;
+                let place = p * (n - 1) as f64;
+                let low = place.to_usize().unwrap();
+                let next = sorted[(low + 1).min(n - 1)];
+                let expected = sorted[low] + (place - low as f64) * (next - sorted[low]);
+                assert_relative_eq!(quantile(&mut drawn(n, 6).to_vec(), p).unwrap(), expected, epsilon = 1e-12);
+            }
+        }
+        assert_eq!(quantile(&mut [f64::INFINITY; 3], 0.4), Some(f64::INFINITY));
+        assert_eq!(quantile(&mut [2.0, 1.0], f64::NAN), Some(1.0));
     }
 
     #[test]

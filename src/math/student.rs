@@ -8,6 +8,7 @@
 //!
 //! Source: NIST Digital Library of Mathematical Functions, 8.17(v), <https://dlmf.nist.gov/8.17>.
 
+use super::correlation::check_level;
 use crate::error::check_each;
 use crate::{Error, Result};
 
@@ -29,7 +30,7 @@ const NORMAL_FROM: f64 = 1e6;
 /// # Ok::<(), limpid::Error>(())
 /// ```
 pub fn two_sided_quantile(level: f64, degrees: f64) -> Result<f64> {
-    check_each("level", &[level], "0 <= level < 1", |level: f64| (0.0..1.0).contains(&level))?;
+    check_level(level)?;
     check_each("degrees", &[degrees], ">= 1", |degrees: f64| degrees >= 1.0)?;
     let degrees = degrees.min(NORMAL_FROM);
     let (mut low, mut high) = (0.0, 1.0);

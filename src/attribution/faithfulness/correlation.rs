@@ -20,6 +20,7 @@ use ndarray::{Array2, ArrayRef2, ArrayView2, Axis};
 use super::masking::{MAX_KEPT, Masked, Masking};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_limit, check_not_empty};
+use crate::math::correlation::pearson;
 use crate::math::random::choose;
 use crate::{Result, Scalar, Seed};
 
@@ -215,34 +216,6 @@ fn members(subsets: ArrayView2<'_, usize>, players: usize) -> Array2<bool> {
     members
 }
 
-/// Spread in units of the rounding of one value below which numbers count as equal.
-const ROUNDINGS: f64 = 4.0;
-
-/// Pearson's correlation of two lists of equal length, each with the rounding of its values; `None` for fewer than two, or
-/// where one side does not vary by more than rounding.
-pub(super) fn pearson((x, of_x): (&[f64], f64), (y, of_y): (&[f64], f64)) -> Option<f64> {
-    let varies = |values: &[f64], rounding: f64| {
-        let (low, high) =
-            values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
-        high - low > ROUNDINGS * rounding
-    };
-    if !varies(x, of_x) || !varies(y, of_y) {
-        return None;
-    }
-    let (x, y) = (centred(x), centred(y));
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let lengths = libm::sqrt(product(&x, &x) * product(&y, &y));
-    (lengths > 0.0).then(|| (product(&x, &y) / lengths).clamp(-1.0, 1.0))
-}
-
-/// Distances from the mean, the largest brought to about 1 so that squares neither overflow nor vanish.
-fn centred(values: &[f64]) -> Vec<f64> {
-    let count = values.len() as f64;
-    let mean: f64 = values.iter().map(|value| value / count).sum();
-    let largest = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
-    values.iter().map(|value| (value - mean) / largest).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,14 +283,5 @@ mod tests {
             FaithfulnessCorrelation { subsets: Subsets::Given(vec![array![[7]]]), masking: Masking::default() };
         let refused = nothing.judge(&mut network(), &Array2::ones((1, 4)), &Array2::ones((1, 4)), &Logit::of(0));
         assert!(matches!(refused, Err(Failure::Input(Error::OutOfRange { .. }))));
-    }
-
-    #[test]
-    fn rounding_is_no_variation() {
-        let exact = |x: &[f64], y: &[f64]| pearson((x, 0.0), (y, 0.0));
-        assert!(exact(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]).unwrap() > 1.0 - 1e-15);
-        assert_eq!((exact(&[1.0, 1.0], &[1.0, 2.0]), exact(&[1.0], &[1.0]), exact(&[], &[])), (None, None, None));
-        assert_eq!(pearson((&[1.0, 1.0 + 1e-16, 1.0 + 4e-16], f64::EPSILON), (&[0.0, 1.0, 2.0], 0.0)), None);
-        assert_eq!(exact(&[1e300, -1e300], &[1e-300, -1e-300]), Some(1.0));
     }
 }

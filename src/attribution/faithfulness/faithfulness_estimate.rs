@@ -11,10 +11,10 @@ use alloc::vec::Vec;
 
 use ndarray::ArrayRef2;
 
-use super::correlation::pearson;
 use super::masking::{Masked, Masking};
 use crate::Scalar;
 use crate::attribution::{Explained, Forward, Target};
+use crate::math::correlation::pearson;
 
 /// Pearson's correlation of each row of `attribution: (b, M)` with the drops of single players; `M = n` without groups. `None`
 /// where one side does not vary by more than rounding. Costs `M + 2` rows for each row of `x: (b, n)`.

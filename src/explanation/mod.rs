@@ -11,11 +11,16 @@
 //! What is not defined, such as the correlation with a constant, is an [`Undefined`] with its reason, never a number.
 
 pub mod collect;
+pub mod failure;
+pub mod prompt;
 pub mod record;
 pub mod score;
 pub mod self_report;
 pub mod simulate;
+mod text;
 pub mod undefined;
 
+pub use failure::Failure;
+pub use prompt::Prompt;
 pub use record::{ActivationRecord, NeuronId, Side};
 pub use undefined::{Defined, Undefined};

@@ -5,6 +5,7 @@ pub(crate) mod aligned;
 pub mod assignment;
 pub(crate) mod block;
 pub(crate) mod chacha;
+pub mod curves;
 pub mod directions;
 pub mod gemm;
 pub mod half;

@@ -48,6 +48,7 @@ pub enum Outcome {
     Undefined,
     Number(f64),
     Flag(bool),
+    Text(String),
     Tensor(Vec<usize>, Vec<f64>),
     List(Vec<Self>),
     Object(BTreeMap<String, Self>),
@@ -70,8 +71,14 @@ impl Outcome {
             }
             Value::Array(list) => list.iter().map(Self::parse).collect::<Result<_, _>>().map(Self::List),
             Value::Bool(flag) => Ok(Self::Flag(*flag)),
-            _ => Ok(Self::Number(number(value)?)),
+            Value::String(text) => Ok(Self::text(text)),
+            Value::Number(_) => Ok(Self::Number(number(value)?)),
         }
+    }
+
+    /// A text; those that stand for numbers JSON does not have are these numbers.
+    pub fn text(text: &str) -> Self {
+        number(&Value::from(text)).map_or_else(|_| Self::Text(text.to_owned()), Self::Number)
     }
 
     pub fn number<T: Scalar>(x: T) -> Self {

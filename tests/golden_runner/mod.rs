@@ -44,6 +44,7 @@ fn compare(key: &str, got: &Outcome, expected: &Outcome, tolerance: (f64, f64)) 
     match (got, expected) {
         (Outcome::Undefined, Outcome::Undefined) => None,
         (Outcome::Flag(x), Outcome::Flag(y)) if x == y => None,
+        (Outcome::Text(x), Outcome::Text(y)) if x == y => None,
         (Outcome::List(x), Outcome::List(y)) if x.len() == y.len() => {
             x.iter().zip(y).enumerate().find_map(|(i, (x, y))| compare(&format!("{key}[{i}]"), x, y, tolerance))
         }

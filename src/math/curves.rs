@@ -40,11 +40,7 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 /// assert_eq!(mean_drop(6.0, &array![6.0, 3.0, 1.0, 0.0], [1, 2, 3]), Some(14.0 / 3.0));
 /// ```
 #[must_use]
-pub fn mean_drop<T: Scalar>(
-    full: T,
-    curve: &ArrayRef1<T>,
-    indices: impl IntoIterator<Item = usize>,
-) -> Option<f64> {
+pub fn mean_drop<T: Scalar>(full: T, curve: &ArrayRef1<T>, indices: impl IntoIterator<Item = usize>) -> Option<f64> {
     let full = full.as_f64();
     mean(indices.into_iter().filter_map(|index| curve.get(index)).map(|value| full - value.as_f64()))
 }

@@ -167,6 +167,7 @@ mod tests {
     use crate::explanation::self_report::parse;
     use crate::{Error, Seed, math::random::below};
     use alloc::format;
+    use alloc::string::String;
 
     /// Length by recursion over all choices.
     fn naive(a: &[usize], b: &[usize]) -> usize {
@@ -209,7 +210,7 @@ mod tests {
     fn long_inputs_that_agree_need_no_table() {
         let n = if cfg!(miri) { 100 } else { 20_000 };
         let words: Vec<_> = (0..n).map(|i| format!("{}", i % 7)).collect();
-        let items = |words: &[alloc::string::String]| -> Vec<Item> {
+        let items = |words: &[String]| -> Vec<Item> {
             words.iter().map(|word| Item { word: word.clone(), value: Some(1.0), flag: None }).collect()
         };
         let aligned = align(&items(&words[..n - 3]), &words, Phrases::Whole).unwrap();

@@ -148,7 +148,9 @@ mod tests {
     fn the_own_explanation_is_never_given() {
         let explanations = vec!["a".to_string(), "bb".to_string(), "ccc".to_string()];
         let mut floor = ShuffledExplanations { simulator: Echo, explanations, seed: Seed(0) };
-        let given = |floor: &mut ShuffledExplanations<Echo>, own: &str| floor.simulate(own, &tokens(1)).map(|f| f.filled(0.0)[0]);
+        let given = |floor: &mut ShuffledExplanations<Echo>, own: &str| {
+            floor.simulate(own, &tokens(1)).map(|f| f.filled(0.0)[0])
+        };
         for seed in 0..20 {
             floor.seed = Seed(seed);
             let found = given(&mut floor, "bb").unwrap();

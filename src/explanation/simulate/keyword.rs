@@ -11,7 +11,7 @@
 //!
 //! Source: ours; a baseline that any simulator with understanding must pass.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -26,11 +26,72 @@ const MAX_KEYWORDS: usize = 256;
 
 /// Words that occur in explanations and say nothing of the text.
 const SILENT: [&str; 66] = [
-    "a", "about", "activates", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "before", "being", "by",
-    "especially", "find", "finds", "fires", "followed", "for", "from", "in", "indicating", "into", "is", "it", "its", "like",
-    "mentions", "neuron", "of", "on", "or", "other", "particularly", "phrase", "phrases", "preceded", "references", "related",
-    "responds", "sequence", "sequences", "specifically", "such", "text", "that", "the", "their", "them", "these", "thing",
-    "this", "those", "to", "token", "tokens", "used", "when", "where", "which", "with", "word", "words",
+    "a",
+    "about",
+    "activates",
+    "after",
+    "all",
+    "also",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "at",
+    "be",
+    "before",
+    "being",
+    "by",
+    "especially",
+    "find",
+    "finds",
+    "fires",
+    "followed",
+    "for",
+    "from",
+    "in",
+    "indicating",
+    "into",
+    "is",
+    "it",
+    "its",
+    "like",
+    "mentions",
+    "neuron",
+    "of",
+    "on",
+    "or",
+    "other",
+    "particularly",
+    "phrase",
+    "phrases",
+    "preceded",
+    "references",
+    "related",
+    "responds",
+    "sequence",
+    "sequences",
+    "specifically",
+    "such",
+    "text",
+    "that",
+    "the",
+    "their",
+    "them",
+    "these",
+    "thing",
+    "this",
+    "those",
+    "to",
+    "token",
+    "tokens",
+    "used",
+    "when",
+    "where",
+    "which",
+    "with",
+    "word",
+    "words",
 ];
 
 /// Settings of a keyword simulator.
@@ -87,7 +148,8 @@ impl Keyword {
         plain.push_str(left);
         let words = plain.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
         // what a single letter stands for is not known
-        let speaks = |word: &str| !SILENT.contains(&word) && (word.len() > 1 || word.bytes().all(|b| b.is_ascii_digit()));
+        let speaks =
+            |word: &str| !SILENT.contains(&word) && (word.len() > 1 || word.bytes().all(|b| b.is_ascii_digit()));
         found.extend(words.filter(|word| speaks(word)));
         found.retain(|word| !word.is_empty());
         found.sort_unstable();
@@ -101,7 +163,8 @@ impl Keyword {
         for (start, found) in text.letters.match_indices(keyword) {
             let end = start + found.len();
             let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-            let inside = letter(text.letters[..start].chars().next_back()) || letter(text.letters[end..].chars().next());
+            let inside =
+                letter(text.letters[..start].chars().next_back()) || letter(text.letters[end..].chars().next());
             if !(whole && inside) {
                 text.token_of[start..end].iter().for_each(|&token| marked[token] = true);
             }
@@ -144,6 +207,7 @@ impl<T: Scalar> Simulator<T> for Keyword {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     fn on(explanation: &str, tokens: &[&str]) -> Vec<usize> {
         let tokens: Vec<String> = tokens.iter().map(ToString::to_string).collect();

@@ -13,6 +13,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef2, Axis, Slice};
 
@@ -124,7 +125,7 @@ fn solve(moments: &ArrayRef2<f64>, shift: &Array1<f64>, ridge: f64) -> Result<(A
     let count = moments[[d + 1, d + 1]];
     let centred = |i: usize, j: usize| moments[[i, j]] - moments[[i, d + 1]] * moments[[j, d + 1]] / count;
     let gram = Array2::from_shape_fn((d, d), |(i, j)| centred(i, j) + if i == j { ridge } else { 0.0 });
-    let mut weights: alloc::vec::Vec<f64> = (0..d).map(|i| centred(i, d)).collect();
+    let mut weights: Vec<f64> = (0..d).map(|i| centred(i, d)).collect();
     Cholesky::new(&gram, "moments of the features")?.solve(&mut weights)?;
     let mean = |i: usize| shift[i] + moments[[i, d + 1]] / count;
     let explained: f64 = weights.iter().enumerate().map(|(i, w)| w * mean(i)).sum();
@@ -228,7 +229,6 @@ impl<T: Scalar> Simulator<T> for OneHotProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
     use approx::assert_relative_eq;
     use ndarray::array;
 

@@ -150,7 +150,8 @@ impl Ngram {
         for &before in text.iter().rev().take(self.settings.order) {
             let longer = before.and_then(|before| self.longer.get(&(stretch, before)));
             let mean = longer.and_then(|&longer| self.means.get(longer as usize));
-            let (Some(&longer), Some(mean)) = (longer, mean.filter(|mean| mean.count >= self.settings.min_count)) else {
+            let (Some(&longer), Some(mean)) = (longer, mean.filter(|mean| mean.count >= self.settings.min_count))
+            else {
                 break;
             };
             (stretch, length, found) = (longer, length + 1, Some(mean));

@@ -46,10 +46,7 @@ impl<T: Scalar> Oracle<T> {
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) for a record that is not whole, or digits that are not one for each token.
-    pub fn new(
-        records: &[ActivationRecord<T>],
-        mut quantise: impl FnMut(&ArrayRef1<T>) -> Array1<T>,
-    ) -> Result<Self> {
+    pub fn new(records: &[ActivationRecord<T>], mut quantise: impl FnMut(&ArrayRef1<T>) -> Array1<T>) -> Result<Self> {
         let mut digits = BTreeMap::new();
         for record in records {
             record.check()?;

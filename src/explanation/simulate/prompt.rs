@@ -100,7 +100,8 @@ impl Asking {
             line(token, &self.hidden, &mut user);
             slots.push(user.len() - self.hidden.len() - 1);
         }
-        let system = format!("{TASK}\n\nAfter each token stand a tab and its number. \"{}\" hides a number.", self.hidden);
+        let system =
+            format!("{TASK}\n\nAfter each token stand a tab and its number. \"{}\" hides a number.", self.hidden);
         Ok(Echo { prompt: Prompt { system, user }, slots })
     }
 
@@ -111,7 +112,12 @@ impl Asking {
     pub fn one_at_a_time(&self, explanation: &str, tokens: &[String], at: usize) -> Result<Prompt> {
         self.check()?;
         if at >= tokens.len() {
-            return Err(Error::OutOfRange { what: "at", index: 0, value: at as f64, expected: "below the number of tokens" });
+            return Err(Error::OutOfRange {
+                what: "at",
+                index: 0,
+                value: at as f64,
+                expected: "below the number of tokens",
+            });
         }
         let mut user = String::new();
         for Example { explanation, tokens, digits, .. } in &self.examples {
@@ -143,8 +149,9 @@ impl Asking {
             Form::Json => "JSON: {\"activations\": [{\"token\": the token, \"activation\": its number}, ...]}",
             Form::Tuples => "a list: [(index of the token, 'the token', its number), ...]",
         };
-        let system =
-            format!("{TASK}\n\nAnswer with {shown}. Keep all tokens, their order and their spelling, and write nothing else.");
+        let system = format!(
+            "{TASK}\n\nAnswer with {shown}. Keep all tokens, their order and their spelling, and write nothing else."
+        );
         Ok(Prompt { system, user })
     }
 
@@ -240,11 +247,15 @@ fn answer(tokens: &[String], values: &[String], form: Form) -> String {
             out
         }
         Form::Json => {
-            let entry = |(token, value): (&String, &String)| format!("{{\"token\": {}, \"activation\": {value}}}", quoted(token, '"'));
+            let entry = |(token, value): (&String, &String)| {
+                format!("{{\"token\": {}, \"activation\": {value}}}", quoted(token, '"'))
+            };
             format!("{{\"activations\": [{}]}}", list(pairs.map(entry).collect()))
         }
         Form::Tuples => {
-            let entry = |(index, (token, value)): (usize, (&String, &String))| format!("({index}, {}, {value})", quoted(token, '\''));
+            let entry = |(index, (token, value)): (usize, (&String, &String))| {
+                format!("({index}, {}, {value})", quoted(token, '\''))
+            };
             format!("[{}]", list(pairs.enumerate().map(entry).collect()))
         }
     }

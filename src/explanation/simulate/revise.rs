@@ -308,7 +308,8 @@ impl Revision {
             }
             if round + 1 < self.rounds && self.experiments > 0 {
                 let Some(best) = best_from(&history.attempts, first) else { continue };
-                let found = callers.experiment.experiment(best, self.experiments).map_err(RevisionFailure::Experiment)?;
+                let found =
+                    callers.experiment.experiment(best, self.experiments).map_err(RevisionFailure::Experiment)?;
                 for record in found.into_iter().take(self.experiments) {
                     record.check()?;
                     if secret.contains(record.tokens.as_slice()) {

@@ -3,7 +3,9 @@
 use limpid::Scalar;
 use limpid::explanation::ActivationRecord;
 use limpid::explanation::self_report::{Alignment, Flag, Item, Phrases, Warning, align, parse};
-use limpid::explanation::simulate::{DigitPolicy, NgramSettings, Simulator, TokenStatus, TokenTable, Unseen, expected_value};
+use limpid::explanation::simulate::{
+    DigitPolicy, NgramSettings, Simulator, TokenStatus, TokenTable, Unseen, expected_value,
+};
 use limpid::math::agreement::{By, agreement};
 use ndarray::{Array1, ArrayRef1};
 use serde_json::Value;
@@ -46,7 +48,8 @@ fn digits(given: &Given<'_>) -> Answer {
 }
 
 fn texts(given: &Given<'_>, key: &str) -> Result<Vec<String>, String> {
-    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(format!("{key} holds something that is no string"));
+    let text =
+        |value: &Value| value.as_str().map(str::to_owned).ok_or(format!("{key} holds something that is no string"));
     given.list(key)?.iter().map(text).collect()
 }
 

@@ -11,7 +11,8 @@ use crate::explanation::text::Cursor;
 
 /// What the JSON says, and whether it ends inside.
 pub(super) fn entries(text: &str) -> (Vec<Entry>, bool) {
-    let mut walk = Walk { cursor: Cursor::new(text), depth: 0, key: Key::None, token: None, found: Vec::new(), bare: Vec::new() };
+    let mut walk =
+        Walk { cursor: Cursor::new(text), depth: 0, key: Key::None, token: None, found: Vec::new(), bare: Vec::new() };
     let whole = walk.run().is_some();
     let found = if walk.found.is_empty() { walk.bare } else { walk.found };
     (found, !whole)
@@ -63,11 +64,8 @@ impl Walk<'_> {
     }
 
     fn text(&mut self, quote: char) -> Option<()> {
-        let text = if quote == '"' {
-            string(&mut self.cursor)?
-        } else {
-            self.cursor.quoted(&[':', ',', '}', ']'])?.word
-        };
+        let text =
+            if quote == '"' { string(&mut self.cursor)? } else { self.cursor.quoted(&[':', ',', '}', ']'])?.word };
         if self.cursor.peek_after_space() == Some(':') {
             self.key = match text.to_lowercase().as_str() {
                 "token" | "word" | "text" => Key::Token,

@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(word("'it's' , 1"), Some(("it's".into(), true, 7)));
         assert_eq!(word(r"'it\'s', 1"), Some(("it's".into(), false, 7)));
         assert_eq!(word("“a‘b“, 1"), Some(("a‘b".into(), false, 11)));
-        assert_eq!(word(r#""\n\\", 1"#), Some((r"\n\".into(), false, 7)));
+        assert_eq!(word(r#""\n\\", 1"#), Some((r"\n\".into(), false, 6)));
         assert_eq!(word("',', 1"), Some((",".into(), false, 3)));
         assert_eq!((word("'a"), word("'a' b"), word("")), (None, None, None));
         assert_eq!((without_quotes("'a'"), without_quotes("'a"), without_quotes("'")), ("a", "'a", "'"));

@@ -218,8 +218,8 @@ impl SelfReport {
     fn item(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
         let close = if cursor.next()? == '(' { ')' } else { ']' };
         cursor.skip_space();
-        let word = if cursor.peek().is_some_and(is_quote) {
-            self.word(cursor, ',')?
+        let (word, odd) = if cursor.peek().is_some_and(is_quote) {
+            word(cursor, ',')?
         } else {
             let word = cursor.until(|c| c == ',' || c == close)?;
             if cursor.peek() == Some(close) {
@@ -227,45 +227,41 @@ impl SelfReport {
                 self.warn(Warning::UnexpectedText);
                 return Some(());
             }
-            self.warn(Warning::UnquotedWord);
-            word.trim_end().to_string()
+            (word.trim_end().to_string(), Some(Warning::UnquotedWord))
         };
         cursor.next();
         let value = cursor.until(|c| c == close)?;
         cursor.next();
-        self.push(word, value);
+        self.push(word, value, odd);
         Some(())
     }
 
     /// `word: value`; `None` where the text ends inside.
     fn entry(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
-        let word = self.word(cursor, ':')?;
+        let (word, odd) = word(cursor, ':')?;
         cursor.next();
         let value = cursor.until(|c| c == ',' || c == '}')?;
-        self.push(word, value);
+        self.push(word, value, odd);
         Some(())
     }
 
-    fn word(&mut self, cursor: &mut Cursor<'_>, then: char) -> Option<String> {
-        let found = cursor.quoted(&[then])?;
-        if found.unescaped {
-            self.warn(Warning::UnescapedQuote);
-        }
-        Some(found.word)
-    }
-
-    fn push(&mut self, word: String, value: &str) {
+    /// Takes up an item that is whole, with what is odd about its word.
+    fn push(&mut self, word: String, value: &str, odd: Option<Warning>) {
         let value = number(value.trim());
         let flag = match value {
             None => Some((Flag::Invalid, Warning::InvalidValue)),
             Some(value) if !(-1.0..=1.0).contains(&value) => Some((Flag::OutOfRange, Warning::OutOfRange)),
             Some(_) => None,
         };
-        if let Some((_, warning)) = flag {
-            self.warn(warning);
-        }
+        odd.into_iter().chain(flag.map(|(_, warning)| warning)).for_each(|warning| self.warn(warning));
         self.items.push(Item { word, value, flag: flag.map(|(flag, _)| flag) });
     }
+}
+
+/// A word in quotes, and what is odd about it.
+fn word(cursor: &mut Cursor<'_>, then: char) -> Option<(String, Option<Warning>)> {
+    let found = cursor.quoted(&[then])?;
+    Some((found.word, found.unescaped.then_some(Warning::UnescapedQuote)))
 }
 
 /// `(a, b)` with a number `b`.

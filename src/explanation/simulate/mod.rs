@@ -6,6 +6,7 @@
 //! | digit log-probabilities to expected activations, with their mass | [`Digits`], [`expected_value`], [`simulate_from_logits`] |
 //! | find hidden values in an echoed prompt | [`echoed`] |
 //! | read a written answer: lines, JSON, tuples | [`Completion`] |
+//! | ask for an explanation, and read it | [`explaining`](fn@explaining), [`read_explanation`] |
 //! | explain, simulate, score, revise | [`Revision`] |
 //!
 //! | without one | predicts from |
@@ -21,6 +22,7 @@
 
 mod completion;
 mod digits;
+mod explaining;
 mod floors;
 mod keyword;
 mod linear_probe;
@@ -35,6 +37,7 @@ mod training;
 
 pub use completion::{Completed, Completion, Form};
 pub use digits::{DigitDistribution, DigitPolicy, Digits, expected_value, simulate_from_logits};
+pub use explaining::{explaining, read_explanation};
 pub use floors::{Constant, ShuffledExplanations, ShuffledTokens};
 pub use keyword::Keyword;
 pub use linear_probe::{Embedder, LinearProbe, OneHotProbe};

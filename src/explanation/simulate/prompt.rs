@@ -156,17 +156,22 @@ impl Asking {
     }
 
     fn check(&self) -> Result<()> {
-        for Example { tokens, digits, .. } in &self.examples {
-            if tokens.len() != digits.len() {
-                let (expected, got) = (Dims::new(&[tokens.len()]), Dims::new(&[digits.len()]));
-                return Err(Error::Shape { what: "digits", expected, got });
-            }
-            if let Some(index) = digits.iter().position(|&digit| digit > 10) {
-                let value = f64::from(digits[index]);
-                return Err(Error::OutOfRange { what: "digits", index, value, expected: "0..=10" });
-            }
+        self.examples.iter().try_for_each(|example| check_digits(&example.tokens, &example.digits))
+    }
+}
+
+/// Checks that there is a digit in `0..=10` for each token.
+pub(super) fn check_digits(tokens: &[String], digits: &[u8]) -> Result<()> {
+    if tokens.len() != digits.len() {
+        let (expected, got) = (Dims::new(&[tokens.len()]), Dims::new(&[digits.len()]));
+        return Err(Error::Shape { what: "digits", expected, got });
+    }
+    match digits.iter().position(|&digit| digit > 10) {
+        Some(index) => {
+            let value = f64::from(digits[index]);
+            Err(Error::OutOfRange { what: "digits", index, value, expected: "0..=10" })
         }
-        Ok(())
+        None => Ok(()),
     }
 }
 
@@ -204,7 +209,7 @@ fn heading(explanation: &str, out: &mut String) {
     out.push('\n');
 }
 
-fn line(token: &str, value: &str, out: &mut String) {
+pub(super) fn line(token: &str, value: &str, out: &mut String) {
     escape(token, out);
     out.push('\t');
     out.push_str(value);

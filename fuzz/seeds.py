@@ -1,4 +1,4 @@
-"""Makes seeds for the fuzz targets of formats from the saved models and records of the tests: python3 fuzz/seeds.py"""
+"""Makes seeds for the fuzz targets of formats and readers from the files of the tests: python3 fuzz/seeds.py"""
 
 import glob
 import json
@@ -72,3 +72,15 @@ for path in glob.glob(os.path.join(MODELS, "*", "*", "*")):
         members(path, "_".join(os.path.relpath(path, MODELS).split(os.sep)))
     except zipfile.BadZipFile:
         pass
+for path in glob.glob(os.path.join(ROOT, "tests", "golden", "explain", "self_explanation_parse*.json")):
+    for case in json.load(open(path))["cases"]:
+        text = case["given"]["text"].encode()
+        seed("self_report", case["name"], text)
+        seed("completion", case["name"], bytes(16) + text)
+ANSWERS = {
+    "lines": "a\t4\n b\t10\nc\t7\u0f17\n",
+    "json": '{"activations": [{"token": "a", "activation": 3}, {"token": " b", "activation": null}]}',
+    "tuples": "[(0, 'a', 3), (1, \" b\", 0), (2, 'it's', 10)]",
+}
+for name, answer in ANSWERS.items():
+    seed("completion", name, bytes(16) + answer.encode())

@@ -18,14 +18,17 @@ pub mod calibrate;
 pub mod collect;
 pub mod discretize;
 pub mod failure;
+pub mod prompt;
 pub mod quantiles;
 pub mod record;
 pub mod score;
 pub mod self_report;
 pub mod simulate;
 pub mod slices;
+mod text;
 pub mod undefined;
 
 pub use failure::Failure;
+pub use prompt::Prompt;
 pub use record::{ActivationRecord, NeuronId, Side};
 pub use undefined::{Defined, Undefined};

@@ -7,6 +7,7 @@ pub(crate) mod block;
 pub mod bootstrap;
 pub(crate) mod chacha;
 pub mod correlation;
+pub mod curves;
 pub mod directions;
 pub(crate) mod double;
 pub(crate) mod exact_sum;

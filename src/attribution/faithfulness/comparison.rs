@@ -10,12 +10,12 @@ use core::fmt;
 
 use ndarray::ArrayRef2;
 
-use super::masking::mean;
 use super::report::{Judged, Judging};
 use super::table::{number, write_table};
 use crate::attribution::{Evaluations, Explained, Explainer, Forward, Target};
 use crate::error::check_each;
 use crate::math::agreement::{Agreement, By, agreement};
+use crate::math::curves::mean;
 use crate::{Error, Result, Scalar};
 
 /// Methods and what they gave. It prints as two tables.

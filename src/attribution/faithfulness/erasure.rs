@@ -22,12 +22,13 @@
 
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
 
 use super::decision::Decision;
-use super::masking::{Masked, Masking, mean, places};
+use super::masking::{Masked, Masking, places};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
 use crate::error::check_each;
+use crate::math::curves::{area, first_change, mean_drop};
 use crate::math::rank::spearman;
 use crate::{Error, Result, Scalar};
 
@@ -296,9 +297,12 @@ impl<T: Scalar> Run<T> {
 
     fn summarise(self, plan: &Plan, attribution: &ArrayRef2<T>, evaluations: Evaluations) -> Result<ErasureReport<T>> {
         let full = self.deletion.column(0).to_owned();
-        let drops = |curve: &Array2<T>, counts: &[usize]| {
-            let rows = curve.rows().into_iter();
-            rows.map(|row| mean_drop(row, counts.iter().filter_map(|&count| plan.index(count)))).collect()
+        // the value of the input is the same for both curves
+        let drops = |curve: &Array2<T>, counts: &[usize]| -> Array1<f64> {
+            let of_row = |(row, &full): (ArrayView1<'_, T>, &T)| {
+                mean_drop(full, &row, counts.iter().filter_map(|&count| plan.index(count))).unwrap_or_default()
+            };
+            curve.rows().into_iter().zip(&full).map(of_row).collect()
         };
         let areas = |curve: &Array2<T>| curve.rows().into_iter().map(|row| area(&row, &plan.levels)).collect();
         let singles = self.singles.map(|mut singles| {
@@ -311,14 +315,13 @@ impl<T: Scalar> Run<T> {
         };
         let ranks = attribution.rows().into_iter().enumerate().map(of_row).collect::<Result<_>>()?;
         let flips: Vec<Option<Option<usize>>> =
-            self.decisions.rows().into_iter().map(|row| flip(&row.to_vec())).collect();
+            self.decisions.rows().into_iter().map(|row| first_change(&row.to_vec())).collect();
         let share = |first: Option<usize>| first.map_or(1.0, |index| plan.levels[index] as f64 / plan.players as f64);
         Ok(ErasureReport {
             comprehensiveness: drops(&self.deletion, &plan.asked),
-            // the value of the input is the same wherever it stands
-            sufficiency: keep_drops(&self.keep, &full, plan, &plan.asked),
+            sufficiency: drops(&self.keep, &plan.asked),
             aopc_comprehensiveness: drops(&self.deletion, &plan.counts),
-            aopc_sufficiency: keep_drops(&self.keep, &full, plan, &plan.counts),
+            aopc_sufficiency: drops(&self.keep, &plan.counts),
             decision_flip_single: flips.iter().map(|flip| flip.map(|first| first == Some(1))).collect(),
             decision_flip_fraction: flips.iter().map(|flip| flip.map(share)).collect(),
             rank_deletion: ranks,
@@ -331,33 +334,6 @@ impl<T: Scalar> Run<T> {
             evaluations,
         })
     }
-}
-
-/// Index of the first level with another decision than the input's, if any; `None` where there are no decisions.
-fn flip(decisions: &[Option<usize>]) -> Option<Option<usize>> {
-    let first = decisions.first().copied().flatten()?;
-    Some(decisions.iter().position(|decision| *decision != Some(first)))
-}
-
-/// Mean of `f(x) - curve_k`, `f(x)` being the first of the curve.
-fn mean_drop<T: Scalar>(curve: ArrayView1<'_, T>, indices: impl Iterator<Item = usize>) -> f64 {
-    let full = curve[0].as_f64();
-    mean(indices.map(|index| full - curve[index].as_f64())).unwrap_or_default()
-}
-
-fn keep_drops<T: Scalar>(keep: &Array2<T>, full: &Array1<T>, plan: &Plan, counts: &[usize]) -> Array1<f64> {
-    let of_row = |(row, full): (ArrayView1<'_, T>, &T)| {
-        let indices = counts.iter().filter_map(|&count| plan.index(count));
-        mean(indices.map(|index| full.as_f64() - row[index].as_f64())).unwrap_or_default()
-    };
-    keep.rows().into_iter().zip(full).map(of_row).collect()
-}
-
-/// Area by trapezoids over the levels, from the first to the last, as shares of the last.
-pub(super) fn area<T: Scalar>(curve: &ArrayRef1<T>, levels: &[usize]) -> f64 {
-    let whole = levels.last().copied().unwrap_or(0) as f64;
-    let points: Vec<(f64, f64)> = levels.iter().zip(curve).map(|(&k, f)| (k as f64 / whole, f.as_f64())).collect();
-    points.windows(2).map(|two| (two[1].0 - two[0].0) * f64::midpoint(two[0].1, two[1].1)).sum()
 }
 
 #[cfg(test)]
@@ -407,7 +383,6 @@ mod tests {
         let curve = found.deletion_curve.row(0);
         let expected = (curve[0] / 2.0 + curve[1] + curve[2] + curve[3] + curve[4] / 2.0) / 4.0;
         assert_relative_eq!(found.deletion_auc[0], expected, epsilon = 1e-15);
-        assert_eq!(area(&array![1.0, 1.0, 3.0], &[0, 1, 4]), 0.25 + 0.75 * 2.0);
     }
 
     #[test]

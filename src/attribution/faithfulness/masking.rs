@@ -13,6 +13,7 @@ use crate::attribution::perturbation::Players;
 use crate::attribution::sweep::Sweep;
 use crate::attribution::{Baseline, Batch, Explained, Forward, Target};
 use crate::error::{check_finite, check_shape};
+use crate::math::curves::mean;
 use crate::{Error, Result, Scalar};
 
 /// How features are taken away.
@@ -164,16 +165,6 @@ pub(super) fn places<T: Scalar>(attribution: &ArrayRef2<T>) -> Vec<Vec<usize>> {
         places
     };
     attribution.rows().into_iter().map(|row| place(crate::math::rank::argsort_descending(&row))).collect()
-}
-
-/// Mean of numbers, in the order that they come.
-pub(super) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0.0);
-    for value in values {
-        sum += value;
-        count += 1.0;
-    }
-    (count > 0.0).then(|| sum / count)
 }
 
 /// Mean, and its standard error where there are two numbers or more.

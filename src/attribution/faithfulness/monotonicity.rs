@@ -21,11 +21,12 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2};
 
-use super::masking::{MAX_KEPT, Masked, Masking, mean, places};
+use super::masking::{MAX_KEPT, Masked, Masking, places};
 use crate::attribution::perturbation::Players;
 use crate::attribution::sweep::Sweep;
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_limit, check_not_empty, check_shape};
+use crate::math::curves::mean;
 use crate::math::random::fill_normal;
 use crate::math::rank::spearman;
 use crate::{Result, Scalar, Seed};

@@ -16,9 +16,10 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 
 use super::erasure::{Erasure, Levels};
-use super::masking::{MAX_KEPT, Masked, Masking, mean, mean_and_error, places};
+use super::masking::{MAX_KEPT, Masked, Masking, mean_and_error, places};
 use crate::attribution::{Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_limit};
+use crate::math::curves::mean_drop;
 use crate::math::random::shuffle;
 use crate::math::student::two_sided_quantile;
 use crate::{Result, Scalar, Seed};
@@ -197,7 +198,7 @@ impl<T: Scalar> ReferenceOrders<T> {
 /// Mean drop over the levels that were asked for.
 fn comprehensiveness(curve: &ArrayRef1<f64>, levels: &[usize], asked: &[usize]) -> f64 {
     let indices = asked.iter().filter_map(|level| levels.binary_search(level).ok());
-    mean(indices.map(|index| curve[0] - curve[index])).unwrap_or_default()
+    mean_drop(curve[0], curve, indices).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -18,10 +18,11 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, Array3, ArrayRef2, ArrayRef3, ArrayView3};
 
 use super::decision::Decision;
-use super::masking::{mean, places};
+use super::masking::places;
 use crate::attribution::sweep::Sweep;
 use crate::attribution::{Batch, Evaluations, Explained, Forward, Target};
 use crate::error::{check_each, check_finite, check_not_empty, check_shape};
+use crate::math::curves::mean;
 use crate::math::random::fill_normal;
 use crate::{Error, Result, Scalar, Seed};
 

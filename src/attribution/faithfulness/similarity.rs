@@ -118,7 +118,7 @@ fn ssim(a: &ArrayView2<'_, f64>, b: &ArrayView2<'_, f64>) -> Option<f64> {
     let side = [WINDOW.min(a.nrows()), WINDOW.min(a.ncols())];
     let windows = a.windows(side).into_iter().zip(b.windows(side));
     let each = windows.map(|(x, y)| window(&x, &y, scale, range));
-    super::masking::mean(each)
+    crate::math::curves::mean(each)
 }
 
 /// SSIM of one window, of values in units of `scale`.

@@ -7,10 +7,10 @@ use core::fmt;
 
 use ndarray::Array1;
 
-use super::masking::mean;
 use super::report::{FaithfulnessReport, Judged};
 use crate::Scalar;
 use crate::attribution::Evaluations;
+use crate::math::curves::mean;
 
 /// A metric in words: its name, whether smaller or larger is better, and its value for each row.
 pub(super) type Metric = (&'static str, &'static str, Vec<Option<f64>>);

@@ -275,6 +275,32 @@ pub fn chart(x: &Axis, y: &Axis, marks: &[(&str, Mark)], levels: &[(&str, f64)])
     svg.finish()
 }
 
+/// Named scores as points on lines from their lower to their upper end, `(score, low, high)` between -1 and 1; one panel per
+/// title.
+pub fn intervals(panels: &[(String, Vec<(f64, f64, f64)>)], names: &[&str], columns: usize) -> String {
+    const NAMES: f64 = 112.0;
+    const LINE: f64 = 19.0;
+    const WIDE: f64 = 180.0;
+    let axis = Axis::linear("", -0.25, 1.05);
+    let high = LINE * names.len() as f64 + 8.0;
+    grid(panels.len(), columns, (NAMES + WIDE, high + 20.0), |svg, index, (left, top)| {
+        let (title, scores) = &panels[index];
+        let place = |value: f64| left + NAMES + WIDE * axis.place(value);
+        svg.text((left + NAMES + WIDE / 2.0, top - 6.0), 12.0, Anchor::Middle, title);
+        for tick in [0.0, 0.5, 1.0] {
+            svg.line((place(tick), top), (place(tick), top + high), "#ddd", 0.8);
+            svg.text((place(tick), top + high + 14.0), 10.0, Anchor::Middle, &label(tick));
+        }
+        for (at, (name, (score, low, high))) in names.iter().zip(scores).enumerate() {
+            let y = top + LINE * (at as f64 + 0.7);
+            svg.text((left + NAMES - 8.0, y + 4.0), 11.0, Anchor::End, name);
+            svg.line((place(*low), y), (place(*high), y), series(at), 2.0);
+            svg.circle((place(*score), y), 3.6, series(at), 1.0);
+        }
+        svg.frame((left + NAMES, top), (WIDE, high));
+    })
+}
+
 /// Points of a curve.
 pub type Curve = Vec<(f64, f64)>;
 

@@ -245,6 +245,14 @@ pub(crate) fn check_shape<T, D: Dimension>(what: &'static str, x: &ArrayRef<T, D
     Err(Error::Shape { what, expected: Dims::new(expected), got: Dims::new(x.shape()) })
 }
 
+/// Checks that a list has this many items.
+pub(crate) fn check_length(what: &'static str, got: usize, expected: usize) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::Shape { what, expected: Dims::new(&[expected]), got: Dims::new(&[got]) })
+}
+
 /// Checks that `x` has at least one element.
 pub(crate) fn check_not_empty<T, D: Dimension>(what: &'static str, x: &ArrayRef<T, D>) -> Result<()> {
     if x.is_empty() { Err(Error::Empty { what }) } else { Ok(()) }

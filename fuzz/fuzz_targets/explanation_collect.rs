@@ -59,16 +59,24 @@ fn settings(source: &mut Source<'_>) -> CollectSettings {
 fn collect(source: &mut Source<'_>) {
     let settings = settings(source);
     let (b, t, n) = (source.below(4), source.below(5), source.below(9));
-    let (Ok(mut dense), Ok(mut sparse)) = (Collector::new(n, settings, 0), Collector::new(n, settings, 1)) else { return };
+    let (Ok(mut dense), Ok(mut sparse)) = (Collector::new(n, settings, 0), Collector::new(n, settings, 1)) else {
+        return;
+    };
     let x: Array3<f64> = Array3::from_shape_simple_fn((b, t, n), || source.number());
     let documents: Vec<u64> = (0..source.near(b) as u64).collect();
     let tokens = source.matrix::<f64>(b, t).mapv(|x| x.abs() as u32);
     let mask = source.matrix::<f64>(b, t).mapv(|x| x > 0.0);
-    let batch = Batch { documents: &documents, mask: Some(mask.view()), tokens: Some(tokens.view()), ..Batch::default() };
+    let batch =
+        Batch { documents: &documents, mask: Some(mask.view()), tokens: Some(tokens.view()), ..Batch::default() };
     let entries: Vec<SparseActivation<f64>> = x
         .indexed_iter()
         .filter(|(_, value)| **value != 0.0)
-        .map(|((row, at, neuron), &value)| SparseActivation { row: row as u32, at: at as u32, neuron: neuron as u32, value })
+        .map(|((row, at, neuron), &value)| SparseActivation {
+            row: row as u32,
+            at: at as u32,
+            neuron: neuron as u32,
+            value,
+        })
         .collect();
     let (first, second) = (dense.update(&x, &batch), sparse.update_sparse(&entries, (b, t), &batch));
     assert_eq!(first, second);

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use ndarray::Array1;
 
-use crate::{Dims, Error, Result, Scalar};
+use crate::error::check_length;
+use crate::{Result, Scalar};
 
 /// Where a neuron is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +46,7 @@ impl<T: Scalar> ActivationRecord<T> {
     /// Tokens with their activations.
     ///
     /// # Errors
-    /// [`Error::Shape`] where there is not one activation for each token.
+    /// [`Error::Shape`](crate::Error::Shape) where there is not one activation for each token.
     ///
     /// # Example
     /// ```
@@ -66,12 +67,8 @@ impl<T: Scalar> ActivationRecord<T> {
     /// Checks that there is one activation for each token.
     ///
     /// # Errors
-    /// [`Error::Shape`].
+    /// [`Error::Shape`](crate::Error::Shape).
     pub fn check(&self) -> Result<()> {
-        let (tokens, activations) = (self.tokens.len(), self.activations.len());
-        if tokens == activations {
-            return Ok(());
-        }
-        Err(Error::Shape { what: "activations", expected: Dims::new(&[tokens]), got: Dims::new(&[activations]) })
+        check_length("activations", self.activations.len(), self.tokens.len())
     }
 }

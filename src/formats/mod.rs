@@ -1,11 +1,12 @@
 //! Saved sparse autoencoders: every published format in, SAELens 6 out.
 //!
 //! [`load`] takes the [`Files`] of one model and gives a [`LoadedSae`]; [`detect`] tells the [`Format`]; a [`Hint`] answers
-//! what files leave open. [`attribution`] holds results of attribution as JSON. What is
-//! known of neurons: [`neuron_record`] and [`scored_simulation`] as JSON in and out, [`delphi`] in, [`neuronpedia`] out.
-//! [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and
-//! [`torch`] can be read on their own. All of this takes bytes and gives values; `disk` reads and writes folders, and
-//! `activations` reads the files that autoencoders are trained on.
+//! what files leave open. [`save_saelens`] makes the files of a folder. The containers [`safetensors`], [`npz`] and [`torch`]
+//! can be read on their own. All of this takes bytes and gives values; `disk` reads and writes folders, and `activations`
+//! reads the files that autoencoders are trained on.
+//!
+//! [`attribution`] holds results of attribution as JSON. What is known of neurons: [`neuron_record`] and
+//! [`scored_simulation`] as JSON in and out, caches of [`delphi`] in, [`neuronpedia`] out.
 //!
 //! | format | files | encoder | decoder | normalisation of inputs |
 //! |---|---|---|---|---|

@@ -23,8 +23,9 @@ use super::json::{Json, Object, write_list, write_number, write_string};
 use super::record_json::{
     finite, get, list, neuron_id, number, numbers, object, required, texts, write_key, write_neuron_id, write_optional,
 };
+use crate::error::check_length;
 use crate::explanation::NeuronId;
-use crate::{Dims, Error, FormatKind, Result, Scalar};
+use crate::{FormatKind, Result, Scalar};
 
 /// Units of simulated activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -105,7 +106,7 @@ pub struct SimulationResults<T> {
 /// The simulation that `bytes` hold.
 ///
 /// # Errors
-/// [`Error::Format`] for text that is not such JSON, [`Error::Shape`] for lists of different lengths.
+/// [`Error::Format`](crate::Error::Format) for text that is not such JSON, [`Error::Shape`](crate::Error::Shape) for lists of different lengths.
 ///
 /// # Example
 /// ```
@@ -200,13 +201,6 @@ fn distribution<T: Scalar>(root: &Object<'_>) -> Result<Vec<Vec<(T, T)>>> {
     Ok(pairs.map(|(values, probabilities)| values.into_iter().zip(probabilities).collect()).collect())
 }
 
-fn check_length(what: &'static str, got: usize, expected: usize) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Error::Shape { what, expected: Dims::new(&[expected]), got: Dims::new(&[got]) })
-}
-
 fn check_sequence<T: Scalar>(sequence: &ScoredSequence<T>) -> Result<()> {
     check_simulation(&sequence.simulation)?;
     let (got, expected) = (sequence.true_activations.len(), sequence.simulation.tokens.len());
@@ -229,7 +223,7 @@ fn check_simulation<T: Scalar>(simulation: &SequenceSimulation<T>) -> Result<()>
 /// The simulation as JSON; scores that are `None` become null.
 ///
 /// # Errors
-/// [`Error::Shape`] for lists of different lengths.
+/// [`Error::Shape`](crate::Error::Shape) for lists of different lengths.
 pub fn write_scored_simulation<T: Scalar>(simulation: &ScoredSimulation<T>) -> Result<String> {
     let mut out = String::new();
     write_scored(simulation, &mut out)?;
@@ -239,7 +233,7 @@ pub fn write_scored_simulation<T: Scalar>(simulation: &ScoredSimulation<T>) -> R
 /// The results of one neuron as JSON, on one line.
 ///
 /// # Errors
-/// [`Error::Shape`] for lists of different lengths.
+/// [`Error::Shape`](crate::Error::Shape) for lists of different lengths.
 pub fn write_simulation_results<T: Scalar>(results: &SimulationResults<T>) -> Result<String> {
     let mut out = String::from("{\"dataclass_name\":\"NeuronSimulationResults\",");
     write_neuron_id(results.id, &mut out);

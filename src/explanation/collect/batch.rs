@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use ndarray::ArrayView2;
 
 use super::token_table::TokenCounts;
-use crate::error::{check_each, check_shape};
-use crate::{Dims, Error, Result};
+use crate::error::{check_each, check_length, check_shape};
+use crate::{Error, Result};
 
 /// What is known of the `b` sequences of a batch with `t` tokens each.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,11 +73,4 @@ impl Batch<'_> {
         let places = (0..t).filter(counts).map(place).collect::<Result<_>>()?;
         Ok(Sequence { document: self.documents[row], places })
     }
-}
-
-fn check_length(what: &'static str, got: usize, expected: usize) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Error::Shape { what, expected: Dims::new(&[expected]), got: Dims::new(&[got]) })
 }

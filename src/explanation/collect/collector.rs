@@ -13,10 +13,10 @@ use super::settings::CollectSettings;
 use super::sparse::{self, SparseActivation};
 use super::token_table::TokenCounts;
 use super::top_activations::Hit;
-use crate::error::{check_limit, check_shape};
+use crate::error::{check_length, check_limit, check_shape};
 use crate::math::merge::{Bytes, Merge, Reader};
 use crate::math::par;
-use crate::{Dims, Error, Result, Scalar};
+use crate::{Error, Result, Scalar};
 
 /// Most neurons.
 const MAX_NEURONS: usize = 1 << 24;
@@ -220,10 +220,7 @@ impl Merge for Collector {
     /// [`Error::DuplicateShard`] where both saw the same part of the corpus, [`Error::Shape`] for another number of neurons,
     /// [`Error::Unsupported`] for other settings; `self` is then unchanged.
     fn merge(&mut self, other: &Self) -> Result<()> {
-        let (expected, got) = (self.neurons.len(), other.neurons.len());
-        if expected != got {
-            return Err(Error::Shape { what: "neurons", expected: Dims::new(&[expected]), got: Dims::new(&[got]) });
-        }
+        check_length("neurons", other.neurons.len(), self.neurons.len())?;
         if self.settings != other.settings {
             return Err(Error::Unsupported { what: "merging collections of different settings" });
         }

@@ -174,8 +174,11 @@ impl Bytes for NeuronMoments {
         let (count, skipped) = (input.u64("a count")?, input.u64("a count")?);
         let error = input.error("the range of values");
         let (least, largest) = (input.f64("a least value")?, input.f64("a largest value")?);
-        let none = count == 0 && least == f64::INFINITY && largest == f64::NEG_INFINITY;
-        if !none && !(count > 0 && least <= largest && least.is_finite() && largest.is_finite()) {
+        let fits = match count {
+            0 => (least, largest) == (f64::INFINITY, f64::NEG_INFINITY),
+            _ => least <= largest && least.is_finite() && largest.is_finite(),
+        };
+        if !fits {
             return Err(error);
         }
         let mut sums = [ExactSum::default(); 4];

@@ -51,8 +51,7 @@ impl Row {
     /// Takes up a value; whether it could be.
     #[inline]
     pub(super) fn add(&mut self, value: f64, position: u32) -> bool {
-        // also for NaN
-        if !(value.abs() <= LARGEST) {
+        if value.is_nan() || value.abs() > LARGEST {
             self.skipped += 1;
             return false;
         }

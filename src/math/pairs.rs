@@ -12,7 +12,6 @@
 //! American Statistician 37(3), 1983 (shifted data and pairwise merging).
 
 use alloc::vec::Vec;
-use core::ops::{Mul, Sub};
 
 use ndarray::{ArrayRef1, ArrayView1, ArrayView2};
 
@@ -197,12 +196,12 @@ fn of_slices<T: Scalar, S: Simd>(simd: S, t: &[T], s: &[T]) -> PairStats {
 
 #[inline(always)]
 fn of_chunks<T: Scalar, S: Simd>(simd: S, t: &[T], s: &[T]) -> PairStats {
-    let mut chunks = t.chunks(CHUNK).zip(s.chunks(CHUNK)).map(
-        #[inline(always)]
-        |(t, s)| of_chunk(simd, t, s),
-    );
-    let first = chunks.next().unwrap_or_default();
-    chunks.fold(first, |all, chunk| PairStats::pool([&all, &chunk]))
+    let mut all = PairStats::default();
+    for (t, s) in t.chunks(CHUNK).zip(s.chunks(CHUNK)) {
+        let chunk = of_chunk(simd, t, s);
+        all = if all.count == 0 { chunk } else { PairStats::pool([&all, &chunk]) };
+    }
+    all
 }
 
 /// The statistics of the finite pairs, where there are others; or what overflows, as it is.
@@ -219,29 +218,24 @@ fn of_chunk<T: Scalar, S: Simd>(simd: S, t: &[T], s: &[T]) -> PairStats {
     let (t0, s0) = (first_t.as_f64(), first_s.as_f64());
     let (t_blocks, t_rest) = t.as_chunks::<LANES>();
     let (s_blocks, s_rest) = s.as_chunks::<LANES>();
-    let splat = |x: f64| Vector::<f64, S>::splat(simd, x);
-    let (origin_t, origin_s) = (splat(t0), splat(s0));
-    let mut lanes = [splat(0.0); 8];
+    let (origin_t, origin_s) = (Vector::<f64, S>::splat(simd, t0), Vector::<f64, S>::splat(simd, s0));
+    let mut lanes = [Vector::<f64, S>::splat(simd, 0.0); 8];
     for (t, s) in t_blocks.iter().zip(s_blocks) {
         let (t, s) = (wide(simd, t), wide(simd, s));
-        let terms = terms(
-            t,
-            s,
-            origin_t,
-            origin_s,
-            #[inline(always)]
-            |x: Vector<f64, S>| x.abs(),
-        );
+        let (d, e, error) = (t - origin_t, s - origin_s, t - s);
+        let terms = [d, e, d * d, e * e, d * e, t.abs(), error.abs(), error * error];
         for (sum, term) in lanes.iter_mut().zip(terms) {
             *sum += term;
         }
     }
-    let mut sums = lanes.map(
-        #[inline(always)]
-        |sum| sum.reduce_sum(),
-    );
+    let mut sums = [0.0; 8];
+    for (sum, lanes) in sums.iter_mut().zip(&lanes) {
+        *sum = lanes.reduce_sum();
+    }
     for (t, s) in t_rest.iter().zip(s_rest) {
-        let terms = terms(t.as_f64(), s.as_f64(), t0, s0, f64::abs);
+        let (t, s) = (t.as_f64(), s.as_f64());
+        let (d, e, error) = (t - t0, s - s0, t - s);
+        let terms = [d, e, d * d, e * e, d * e, t.abs(), error.abs(), error * error];
         for (sum, term) in sums.iter_mut().zip(terms) {
             *sum += term;
         }
@@ -252,20 +246,12 @@ fn of_chunk<T: Scalar, S: Simd>(simd: S, t: &[T], s: &[T]) -> PairStats {
 /// One block in double precision.
 #[inline(always)]
 fn wide<T: Scalar, S: Simd>(simd: S, block: &[T; LANES]) -> Vector<f64, S> {
-    Vector::<f64, S>::from_slice(
-        simd,
-        &block.map(
-            #[inline(always)]
-            |x| x.as_f64(),
-        ),
-    )
-}
-
-/// What a pair, or a vector of pairs, adds to the sums.
-#[inline(always)]
-fn terms<V: Copy + Sub<Output = V> + Mul<Output = V>>(t: V, s: V, t0: V, s0: V, abs: impl Fn(V) -> V) -> [V; 8] {
-    let (d, e, error) = (t - t0, s - s0, t - s);
-    [d, e, d * d, e * e, d * e, abs(t), abs(error), error * error]
+    // loops, here and above: closures of iterators may be called without the vector instructions
+    let mut lanes = [0.0; LANES];
+    for (to, from) in lanes.iter_mut().zip(block) {
+        *to = from.as_f64();
+    }
+    Vector::<f64, S>::from_slice(simd, &lanes)
 }
 
 #[inline(always)]

@@ -112,6 +112,26 @@ pub fn score_many<T: Scalar>(truth: &ArrayRef3<T>, prediction: &ArrayRef3<T>, ba
     Ok(ScoreTable { neurons: rows.into_iter().flatten().collect(), sequences })
 }
 
+/// Statistics of every neuron of `truth, prediction: (neurons, sequences, tokens)` over all its texts, `(neurons)`: what
+/// shards of a corpus merge, neuron by neuron, before they are scored.
+///
+/// # Errors
+/// [`Error::Shape`].
+pub fn stats_many<T: Scalar>(truth: &ArrayRef3<T>, prediction: &ArrayRef3<T>) -> Result<Vec<PairStats>> {
+    check_shape("prediction", prediction, truth.shape())?;
+    let (neurons, sequences, _) = truth.dim();
+    let mut pooled = vec![PairStats::default(); neurons];
+    for_each_chunk_mut(&mut pooled, NEURONS, |chunk, pooled| {
+        let mut stats = vec![PairStats::default(); sequences];
+        for (offset, pooled) in pooled.iter_mut().enumerate() {
+            let of = |x| ArrayRef3::index_axis(x, Axis(0), chunk * NEURONS + offset);
+            PairStats::of_table(of(truth), of(prediction), &mut stats);
+            *pooled = PairStats::pool(&stats);
+        }
+    });
+    Ok(pooled)
+}
+
 /// What is the same for all neurons.
 struct Plan<'a> {
     batch: &'a Batch,
@@ -289,6 +309,9 @@ mod tests {
             assert_eq!(means.neurons[neuron].scores.r2, mean);
         }
         assert_eq!(means.column(Statistic::R2).len(), 3);
+        let plain = score_many(&truth, &prediction, &Batch::default()).unwrap();
+        let pooled = stats_many(&truth, &prediction).unwrap();
+        assert!(pooled.iter().zip(&plain.neurons).all(|(stats, found)| MomentScores::of(stats) == found.scores));
     }
 
     #[test]

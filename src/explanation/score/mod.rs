@@ -8,7 +8,7 @@
 //! | statistics that merge over shards | [`PairStats`], [`Statistic`] |
 //! | how sure is the score: cluster bootstrap, jackknife, Fisher's interval | [`Bootstrap`], [`Jackknife`], [`fisher_interval`] |
 //! | is it better than chance, is one explanation better than another | [`Permutation`], [`Bootstrap::difference`] |
-//! | all neurons of a model in one call | [`Batch`], [`Permutation::many`] |
+//! | all neurons of a model in one call | [`score_many`], [`stats_many`], [`Permutation::many`] |
 //! | what the model's output loses by the simulation | [`AblationDivergence`] |
 //! | answers about whole texts: detection, fuzzing, intruders | [`Detection`], [`Fuzzing`], [`Intruder`], [`Classification`] |
 //! | what an explanation tells about a text | [`token_losses`], [`InformationGain`], [`EmbeddingScore`] |
@@ -49,7 +49,7 @@ mod split_scores;
 mod surprisal;
 
 pub use ablation::AblationDivergence;
-pub use batch::{Batch, NeuronScores, Pool, ScoreTable, score_many};
+pub use batch::{Batch, NeuronScores, Pool, ScoreTable, score_many, stats_many};
 pub use bootstrap::{Bootstrap, Difference, Interval, Jackknife, fisher_interval};
 pub use classification::{Answer, Classification, Confusion, PeerRates, classification_by_group, firing_weighted_mean};
 pub use detection::{Detection, DetectionReport};

@@ -1,23 +1,21 @@
 //! Written answers of simulators, digit log-probabilities and explanations: any text gives a simulation that fits its tokens.
 #![no_main]
 
-mod source;
-
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use limpid::explanation::simulate::{
     Asking, Completion, DigitPolicy, Form, Keyword, Simulation, Simulator, TokenStatus, echoed, expected_value,
 };
-use source::Source;
 
 fuzz_target!(|bytes: &[u8]| {
     let (head, rest) = bytes.split_at(bytes.len().min(16));
-    let mut source = Source(Unstructured::new(head));
+    let mut head = Unstructured::new(head);
+    let mut byte = || head.arbitrary::<u8>().unwrap_or(0);
     let rest = String::from_utf8_lossy(rest);
     // tokens are pieces of the text itself, so that some of them are found
-    let separator = source.pick(&['\t', ' ', ',', '\'']);
-    let tokens: Vec<String> = rest.split(separator).take(source.below(64)).map(String::from).collect();
-    let settings = Completion { top: source.number(), clamp: source.flag() };
+    let separator = ['\t', ' ', ',', '\''][usize::from(byte() % 4)];
+    let tokens: Vec<String> = rest.split(separator).take(usize::from(byte() % 64)).map(String::from).collect();
+    let settings = Completion { top: number(byte()), clamp: byte() & 1 == 1 };
     for form in [Form::Lines, Form::Json, Form::Tuples] {
         if let Ok(found) = settings.read::<f64>(form, &rest, &tokens) {
             check(&found.simulation, tokens.len());
@@ -31,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(found) = Keyword::default().simulate(&rest, &tokens) {
         check::<f64>(&found, tokens.len());
     }
-    let top: Vec<(&str, f64)> = rest.split(separator).take(32).map(|token| (token, source.number())).collect();
+    let top: Vec<(&str, f64)> = rest.split(separator).take(32).map(|token| (token, number(byte()))).collect();
     for policy in [DigitPolicy::Strict, DigitPolicy::Merged] {
         if let Ok(found) = expected_value(top.iter().copied(), policy) {
             assert!(found.expected.is_none_or(|expected| (0.0..=10.0 + 1e-9).contains(&expected)));
@@ -40,6 +38,17 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// Numbers around 0, and those that are none.
+fn number(byte: u8) -> f64 {
+    match byte {
+        252 => f64::NAN,
+        253 => f64::INFINITY,
+        254 => f64::NEG_INFINITY,
+        255 => f64::MAX,
+        byte => (f64::from(byte) - 200.0) / 4.0,
+    }
+}
 
 fn check<T: limpid::Scalar>(found: &Simulation<T>, tokens: usize) {
     found.check(tokens).expect("a simulation of these tokens");

@@ -18,7 +18,7 @@ use ndarray::{Array3, Axis};
 use explanation_scoring_support::Outcome;
 use explanation_scoring_support::corpus::texts;
 use explanation_scoring_support::judge::{PER_SPLIT, PREDICTORS, Scored, bootstrap, judge, scored};
-use explanation_scoring_support::neurons::{NEURONS, Neuron, activations};
+use explanation_scoring_support::neurons::{Kind, NEURONS, Neuron, activations};
 use support::figure::intervals;
 use support::{cli::Options, report::Report, report::number};
 
@@ -97,14 +97,13 @@ fn check(report: &mut Report, neuron: &Neuron, found: &[Vec<PairStats>], scores:
         truth.1 > untrue.2,
     );
     let difference = bootstrap(seed).difference(&found[0], &found[2])??;
-    if neuron.by_token {
-        report.claim(&format!("{name}: a table of tokens is better than keywords"), difference.interval.high < 0.0);
-    } else {
-        report.claim(
-            &format!("{name}: keywords in context are better than a table of tokens"),
-            difference.interval.low > 0.0,
-        );
-        report.claim(&format!("{name}: pairs of tokens are better than both"), pairs.0 > truth.0.max(table.0));
+    let (low, high) = (difference.interval.low, difference.interval.high);
+    match neuron.kind {
+        Kind::Token => report.claim(&format!("{name}: a table of tokens is better than keywords"), high < 0.0),
+        Kind::Phrase => report.claim(&format!("{name}: keywords are better than a table of tokens"), low > 0.0),
+        Kind::Successor => {
+            report.claim(&format!("{name}: pairs of tokens are better than both"), pairs.0 > truth.0.max(table.0));
+        }
     }
     report.within(&format!("{name}: shuffled"), shuffled.0, &(-0.2..=0.2));
     report.at_least(&format!("{name}: oracle in digits"), oracle.0, 0.98);

@@ -6,11 +6,21 @@ use ndarray::Array3;
 
 use super::corpus::{COLOURS, DAYS, DENIALS, LENGTH, NOUNS, QUALITIES};
 
+/// What a neuron looks at.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// The token alone, so that a table of tokens knows all.
+    Token,
+    /// Two tokens, and it responds to both.
+    Phrase,
+    /// Two tokens, and it responds to the second.
+    Successor,
+}
+
 /// A planted neuron.
 pub struct Neuron {
     pub name: &'static str,
-    /// Whether the token alone decides, so that a table of tokens is as good as the rule.
-    pub by_token: bool,
+    pub kind: Kind,
     pub truth: &'static str,
     /// Strength from 0 to 1 at a token of a text.
     rule: fn(&[String], usize) -> f64,
@@ -26,37 +36,40 @@ pub const UNTRUE: [&str; 3] = [
 pub const NEURONS: [Neuron; 6] = [
     Neuron {
         name: "colours",
-        by_token: true,
+        kind: Kind::Token,
         truth: "colours, such as \"red\", \"blue\", \"green\", \"yellow\" or \"purple\"",
         rule: |text, at| one_of(&COLOURS, &text[at]),
     },
     Neuron {
         name: "weekdays",
-        by_token: true,
+        kind: Kind::Token,
         truth: "days of the week: \"Monday\", \"Tuesday\", \"Thursday\", \"Friday\", \"Sunday\"",
         rule: |text, at| one_of(&DAYS, &text[at]),
     },
     Neuron {
         name: "denials",
-        by_token: true,
+        kind: Kind::Token,
         truth: "denials: \"not\", \"never\" and \"nobody\"",
         rule: |text, at| one_of(&DENIALS, &text[at]),
     },
     Neuron {
         name: "prices",
-        by_token: false,
+        kind: Kind::Phrase,
         truth: "prices, such as \"$1\", \"$2\", \"$3\", \"$4\", \"$5\", \"$6\", \"$7\", \"$8\" and \"$9\"",
-        rule: |text, at| if after(" $", text, at) { 1.0 } else { 0.0 },
+        rule: |text, at| if text[at] == " $" || after(" $", text, at) { 1.0 } else { 0.0 },
     },
     Neuron {
         name: "very",
-        by_token: false,
+        kind: Kind::Phrase,
         truth: "a quality that is large: \"very old\", \"very cold\", \"very quiet\", \"very strange\", \"very large\"",
-        rule: |text, at| if after(" very", text, at) { one_of(&QUALITIES, &text[at]) } else { 0.0 },
+        rule: |text, at| {
+            let first = text[at] == " very" && text.get(at + 1).is_some_and(|next| QUALITIES.contains(&next.as_str()));
+            if first || after(" very", text, at) { 1.0 } else { 0.0 }
+        },
     },
     Neuron {
         name: "after of",
-        by_token: false,
+        kind: Kind::Successor,
         truth: "what comes after \"of\": \"of water\", \"of people\", \"of time\", \"of houses\", \"of music\", \"of bread\"",
         rule: |text, at| if after(" of", text, at) { one_of(&NOUNS, &text[at]) } else { 0.0 },
     },

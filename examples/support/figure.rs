@@ -275,9 +275,11 @@ pub fn chart(x: &Axis, y: &Axis, marks: &[(&str, Mark)], levels: &[(&str, f64)])
     svg.finish()
 }
 
-/// Named scores as points on lines from their lower to their upper end, `(score, low, high)` between -1 and 1; one panel per
-/// title.
-pub fn intervals(panels: &[(String, Vec<(f64, f64, f64)>)], names: &[&str], columns: usize) -> String {
+/// A title, and scores with the ends of their intervals: `(score, low, high)` between -1 and 1.
+pub type Scored = (String, Vec<(f64, f64, f64)>);
+
+/// Named scores as points on lines from their lower to their upper end; one panel per title.
+pub fn intervals(panels: &[Scored], names: &[&str], columns: usize) -> String {
     const NAMES: f64 = 112.0;
     const LINE: f64 = 19.0;
     const WIDE: f64 = 180.0;

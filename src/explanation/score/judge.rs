@@ -195,14 +195,17 @@ mod tests {
 
         fn judge(&mut self, _: &str, texts: &[String]) -> Result<Vec<Verdict>, Infallible> {
             self.0 += 1;
-            let read = if self.0 % 3 == 0 { 0 } else { texts.len() };
+            let read = if self.0.is_multiple_of(3) { 0 } else { texts.len() };
             Ok(texts.iter().take(read).map(|text| text.contains('x').into()).collect())
         }
     }
 
     #[test]
     fn answers_come_back_in_order_and_failures_are_counted() {
-        let question = |i: usize| Question { text: if i % 2 == 0 { "x" } else { "y" }.to_string(), label: i % 2 == 0 };
+        let question = |i: usize| Question {
+            text: if i.is_multiple_of(2) { "x" } else { "y" }.to_string(),
+            label: i.is_multiple_of(2),
+        };
         let answers = ask(&mut Fussy(0), "", (0..12).map(question).collect(), (2, Seed(1))).unwrap();
         assert_eq!(answers.iter().filter(|answer| answer.prediction.is_none()).count(), 4);
         assert!(answers.iter().all(|answer| answer.prediction.is_none_or(|p| p == answer.label)));

@@ -72,15 +72,17 @@ for path in glob.glob(os.path.join(MODELS, "*", "*", "*")):
         members(path, "_".join(os.path.relpath(path, MODELS).split(os.sep)))
     except zipfile.BadZipFile:
         pass
+# tabs part the tokens, of which there are up to 32, and the scale ends at 10
+HEAD = bytes([0, 32, 240, 0]) + bytes(12)
 for path in glob.glob(os.path.join(ROOT, "tests", "golden", "explain", "self_explanation_parse*.json")):
     for case in json.load(open(path))["cases"]:
         text = case["given"]["text"].encode()
         seed("self_report", case["name"], text)
-        seed("completion", case["name"], bytes(16) + text)
+        seed("completion", case["name"], HEAD + text)
 ANSWERS = {
     "lines": "a\t4\n b\t10\nc\t7\u0f17\n",
     "json": '{"activations": [{"token": "a", "activation": 3}, {"token": " b", "activation": null}]}',
     "tuples": "[(0, 'a', 3), (1, \" b\", 0), (2, 'it's', 10)]",
 }
 for name, answer in ANSWERS.items():
-    seed("completion", name, bytes(16) + answer.encode())
+    seed("completion", name, HEAD + answer.encode())

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! resample   as many texts as there are, with replacement; a text brings all its tokens
-//! interval   bias-corrected and accelerated, from the pooled score of every resample
+//! interval   bias-corrected and accelerated, from the pooled score of every resample; reaches √(n/(n - 1)) t_(n-1) for z,
+//!            n texts, which keeps intervals of few texts from being too narrow
 //! ```
 //!
 //! Tokens of one text depend on each other, so that an interval for independent tokens (Fisher's) is too narrow, often by
 //! more than half. Scores of a resample follow from the statistics of its texts; the tokens are never touched again.
 //!
-//! Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69(3), 2007, for the cluster bootstrap.
+//! Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69(3), 2007, for the cluster bootstrap;
+//! Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), 2015, for the reach.
 
 use alloc::vec::Vec;
 
@@ -17,6 +19,7 @@ use crate::explanation::{Defined, Undefined};
 use crate::math::bootstrap::{self, JackknifeError, Resamples, bca_ends, standard_deviation};
 use crate::math::correlation::{self, check_level, of_moments};
 use crate::math::normal::quantile;
+use crate::math::student::two_sided_quantile;
 use crate::{Dims, Error, Result, Seed};
 
 /// Share of a second moment below which a spread is computed again, without cancellation.
@@ -137,8 +140,18 @@ impl Bootstrap {
         }
         let groups = if self.strata.is_empty() { &[texts][..] } else { &self.strata };
         let resamples = Resamples::draw(groups, self.resamples, self.seed)?;
-        Ok(Prepared { statistic: self.statistic, resamples, z: quantile(0.5 * (1.0 + self.level)) })
+        Ok(Prepared { statistic: self.statistic, resamples, z: reach(texts, groups.len(), self.level)? })
     }
+}
+
+/// Standard errors that an interval reaches to either side. Resamples of `n` texts vary by `√((n - 1)/n)` too little, and how
+/// much they vary is itself known from `n` texts: Student's quantile, expanded by the root, makes up for both.
+fn reach(texts: usize, groups: usize, level: f64) -> Result<f64> {
+    let free = texts.saturating_sub(groups) as f64;
+    if free < 1.0 {
+        return Ok(quantile(0.5 * (1.0 + level)));
+    }
+    Ok(two_sided_quantile(level, free)? * num_traits::Float::sqrt(texts as f64 / free))
 }
 
 /// A bootstrap whose resamples are drawn.

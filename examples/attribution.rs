@@ -51,7 +51,7 @@ fn experiment(options: &Options) -> Result<Report, Failure<Error>> {
     );
     let head: Vec<&str> = ["mean over the images"].into_iter().chain(found.names.iter().map(String::as_str)).collect();
     report.table("how faithful", &head, questions.table(&found)?);
-    println!("\n{found}");
+    report.say(&found);
     report.at_least("accuracy of the classifier on new images", accuracy, 0.97);
     check(&mut report, &questions, &found)?;
     Ok(report)

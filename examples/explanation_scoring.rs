@@ -63,13 +63,15 @@ fn experiment(options: &Options) -> Outcome<Report> {
     Ok(report)
 }
 
+type Records = Vec<ActivationRecord<f64>>;
+
 /// Records of a neuron: all texts that are not scored, and the strongest and random ones that are.
 fn records(
     texts: &[Vec<String>],
     values: &Array3<f64>,
     collector: &Collector,
     neuron: usize,
-) -> Outcome<(Vec<ActivationRecord<f64>>, Vec<ActivationRecord<f64>>)> {
+) -> Outcome<(Records, Records)> {
     let record = |text: usize| {
         let activations = values.index_axis(Axis(2), neuron).row(text).to_owned();
         ActivationRecord::new(texts[text].iter().cloned(), activations)
@@ -84,7 +86,7 @@ fn records(
     let splits =
         interleaved(top.len(), random.len(), Some(PER_SPLIT))?.ok_or("too few texts: --steps is their number")?;
     let chosen = splits.test.top.iter().map(|&at| top[at]).chain(splits.test.random.iter().map(|&at| random[at]));
-    let test: Vec<usize> = chosen.map(|document| document as usize).collect();
+    let test = chosen.map(usize::try_from).collect::<Result<Vec<_>, _>>()?;
     let train = (0..texts.len()).filter(|text| !test.contains(text)).map(record).collect::<limpid::Result<_>>()?;
     Ok((train, test.iter().map(|&text| record(text)).collect::<limpid::Result<_>>()?))
 }

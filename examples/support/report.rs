@@ -43,6 +43,11 @@ impl Report {
         self.tables.push((name.to_owned(), head.iter().map(|&cell| cell.to_owned()).collect(), rows));
     }
 
+    /// Prints something at once; it is not on the page.
+    pub fn say(&self, what: &impl std::fmt::Display) {
+        println!("\n{what}");
+    }
+
     /// Adds a check that a number is at most `bar`; NaN misses it.
     pub fn at_most(&mut self, what: &str, got: f64, bar: f64) {
         self.check(what, number(got), format!("at most {bar}"), got <= bar);

@@ -38,7 +38,7 @@ impl<T: Scalar> Example<T> {
     /// An example, with its shape checked.
     ///
     /// # Errors
-    /// [`Error::Shape`].
+    /// [`Error::Shape`](crate::Error::Shape).
     pub fn new(record: ActivationRecord<T>, group: Group) -> Result<Self> {
         record.check()?;
         Ok(Self { record, group })

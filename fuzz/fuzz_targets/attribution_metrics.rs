@@ -202,7 +202,7 @@ fn judging<T: Scalar>(source: &mut Source<'_>, b: usize, n: usize) -> Judging<T>
     Judging {
         masking: masking(source, b, n),
         group_value: source.pick(&[GroupValue::Sum, GroupValue::Shared]),
-        contributions: source.flag(),
+        contributions: source.flag().then(|| source.flag()),
         levels: levels(source),
         counts: (0..source.below(4)).map(|_| source.count()).collect(),
         decision: decision(source),

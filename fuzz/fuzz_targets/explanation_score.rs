@@ -163,7 +163,8 @@ fn ablation<T: Scalar>(source: &mut Source<'_>) {
         }
     }
     let n = source.length();
-    let (gains, firing) = (source.vector::<f64>(n).to_vec(), (0..source.near(n)).map(|_| source.flag()).collect::<Vec<_>>());
+    let (gains, firing) =
+        (source.vector::<f64>(n).to_vec(), (0..source.near(n)).map(|_| source.flag()).collect::<Vec<_>>());
     let _ = InformationGain::compare(&gains, &firing);
     let d = source.length();
     let _ = EmbeddingScore::of(&source.vector::<T>(d), &source.matrix(n, d), &firing);
@@ -177,7 +178,8 @@ fn answers(source: &mut Source<'_>) {
     };
     let answers: Vec<Answer> = (0..source.length()).map(|_| one(source)).collect();
     if let Ok(found) = Classification::of(&answers) {
-        let rates = [found.accuracy, found.precision, found.recall, found.specificity, found.f1, found.balanced_accuracy];
+        let rates =
+            [found.accuracy, found.precision, found.recall, found.specificity, found.f1, found.balanced_accuracy];
         assert!(rates.iter().flatten().all(|rate| (0.0..=1.0).contains(rate)));
         assert!((0.0..=1.0).contains(&found.confusion.delphi().balanced_accuracy));
     }

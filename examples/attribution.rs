@@ -39,8 +39,7 @@ fn experiment(options: &Options) -> Result<Report, Failure<Error>> {
     let mut model = train(options.steps, seed)?;
     let accuracy = accuracy(&mut model, seed)?;
     let count = PAIRS.len() * if options.quick { 2 } else { 6 };
-    let asked: Vec<usize> = PAIRS.iter().map(|pair| pair.0).cycle().take(count).collect();
-    let questions = Questions::new(Digits::draw(&asked, seed, 2 * HELD_OUT));
+    let questions = Questions::draw(count, seed, 2 * HELD_OUT);
     let found = explain(&mut model, &questions, seed)?;
 
     let mut report = Report::new("Why this digit and not that one?", &options.out);

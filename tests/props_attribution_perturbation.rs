@@ -17,13 +17,6 @@ use limpid::math::pointwise::Activation;
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use proptest::prelude::*;
 
-const INDICES: [InteractionIndex; 4] = [
-    InteractionIndex::ShapleyTaylor,
-    InteractionIndex::Shapley,
-    InteractionIndex::Banzhaf,
-    InteractionIndex::FaithShapley,
-];
-
 fn numbers(count: usize) -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(-2.0..2.0_f64, count)
 }
@@ -235,7 +228,7 @@ proptest! {
         let mut game = Masked::new(&mut model, &x, &target, &removal).unwrap();
         let found = AblationInteractions::default().of(&mut game).unwrap();
         prop_assert!([0, 1, 2, 4].iter().all(|&i| found.interactions.of(i, 3).unwrap()[0].abs() < 1e-12));
-        for index in INDICES {
+        for index in InteractionIndex::ALL {
             let found = Interactions { index, ..Interactions::default() }.of(&mut game).unwrap().values;
             prop_assert!((0..5).all(|i| found[[i, 3, 0]].abs() < 1e-10), "{index:?}");
         }
@@ -324,7 +317,7 @@ proptest! {
 
     #[test]
     fn strata_of_small_games_are_exact(worth in numbers(32)) {
-        for index in INDICES {
+        for index in InteractionIndex::ALL {
             let method = SvarmIq { index, budget: 32, exact: false, seed: Seed(1) };
             let found = method.of(&mut table(&worth)).unwrap();
             prop_assert_eq!((found.evaluations, found.standard_error.is_none()), (32, true));

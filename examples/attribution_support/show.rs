@@ -1,7 +1,7 @@
 //! Methods side by side: a row of heat maps for each question, and a table.
 
-use limpid::Result;
 use limpid::attribution::faithfulness::{By, Comparison, Judged, mask_auc, pointing_game, relevance_mass_accuracy};
+use limpid::{Result, Seed};
 use ndarray::{Array2, ArrayView1};
 
 use super::digits::{Digits, PAIRS, PIXELS, SIDE, difference};
@@ -18,13 +18,15 @@ pub struct Questions {
 }
 
 impl Questions {
-    pub fn new(images: Digits) -> Self {
-        let pairs = || PAIRS.iter().cycle().take(images.corners.len());
-        let mut answer = Array2::from_elem((images.corners.len(), PIXELS), false);
+    /// `count` of them, from the streams `first..` of `seed`.
+    pub fn draw(count: usize, seed: Seed, first: u64) -> Self {
+        let pairs = || PAIRS.iter().cycle().take(count);
+        let (asked, other): (Vec<usize>, Vec<usize>) = pairs().copied().unzip();
+        let images = Digits::draw(&asked, seed, first);
+        let mut answer = Array2::from_elem((count, PIXELS), false);
         for ((mut row, &(a, b)), &corner) in answer.rows_mut().into_iter().zip(pairs()).zip(&images.corners) {
             row.assign(&difference(a, b, corner));
         }
-        let (asked, other) = pairs().copied().unzip();
         Self { images, asked, other, answer }
     }
 

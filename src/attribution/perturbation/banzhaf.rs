@@ -167,14 +167,8 @@ impl<T: Scalar> Unit<T> for Draws {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::growing as noise;
     use super::*;
-    use crate::attribution::perturbation::Table;
-    use ndarray::Array2;
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0 + i.count_ones() as f64;
-        Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
-    }
 
     #[test]
     fn all_coalitions_are_the_definition() {

@@ -153,6 +153,9 @@ fn mirror(sums: &mut [f64], n: usize, v: usize, index: InteractionIndex) {
 }
 
 impl InteractionIndex {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::ShapleyTaylor, Self::Shapley, Self::Banzhaf, Self::FaithShapley];
+
     /// Whether the diagonal leaves room for the halves of a row's pairs.
     fn rows_add_up(self) -> bool {
         matches!(self, Self::Shapley | Self::Banzhaf)
@@ -190,21 +193,10 @@ impl InteractionIndex {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::noise;
     use super::*;
     use crate::attribution::perturbation::{Banzhaf, ExactShapley, Summary, Table};
     use ndarray::{Array2, Axis, array};
-
-    const INDICES: [InteractionIndex; 4] = [
-        InteractionIndex::ShapleyTaylor,
-        InteractionIndex::Shapley,
-        InteractionIndex::Banzhaf,
-        InteractionIndex::FaithShapley,
-    ];
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
-        Table::single((0..1 << players).map(worth).collect()).unwrap()
-    }
 
     fn matrix(index: InteractionIndex, game: &mut Table<f64>) -> Array2<f64> {
         let found = Interactions { index, ..Interactions::default() }.of(game).unwrap();
@@ -237,7 +229,7 @@ mod tests {
         // v = z0 z2
         let worth = |i: usize| (i & i >> 2 & 1) as f64;
         let mut game = Table::single((0..16).map(worth).collect()).unwrap();
-        for index in INDICES {
+        for index in InteractionIndex::ALL {
             let found = matrix(index, &mut game);
             let mut expected = Array2::zeros((4, 4));
             (expected[[0, 2]], expected[[2, 0]]) = (0.5, 0.5);

@@ -156,16 +156,12 @@ fn as_matrix<T: Scalar>(numbers: &[f64], terms: Terms, (n, v): (usize, usize)) -
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::growing as noise;
     use super::*;
     use crate::Error;
     use crate::attribution::Failure;
-    use crate::attribution::perturbation::{Coalitions, ExactShapley, GameFunction, Summary, Table};
-    use ndarray::{Array2, ArrayRef2, Axis};
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0 + f64::from(i.count_ones());
-        Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
-    }
+    use crate::attribution::perturbation::{Coalitions, ExactShapley, GameFunction, Summary};
+    use ndarray::{ArrayRef2, Axis};
 
     #[test]
     fn all_coalitions_give_faith_shap() {

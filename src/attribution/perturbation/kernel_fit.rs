@@ -113,9 +113,7 @@ impl Plan {
         }
         self.pairs = pairs;
     }
-}
 
-impl Plan {
     /// `Σ π z zᵀ`, its lower half: coalitions of one weight are counted 64 at a time, a bit for each that a term is in.
     fn gram(&self, terms: Terms) -> Array2<f64> {
         let n = terms.count();

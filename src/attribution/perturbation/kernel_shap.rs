@@ -85,15 +85,11 @@ impl<T: Scalar> Summary<T> for KernelShap {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::growing as noise;
     use super::*;
     use crate::Error;
-    use crate::attribution::perturbation::{Coalitions, ExactShapley, GameFunction, Table};
-    use ndarray::{Array2, ArrayRef2};
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0 + i.count_ones() as f64;
-        Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
-    }
+    use crate::attribution::perturbation::{Coalitions, ExactShapley, GameFunction};
+    use ndarray::ArrayRef2;
 
     #[test]
     fn all_coalitions_give_the_exact_values() {

@@ -149,14 +149,10 @@ fn one_union<T: Scalar, G: Game<T> + ?Sized>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::noises as noise;
     use super::*;
     use crate::attribution::perturbation::{ExactShapley, GameFunction, Table};
     use ndarray::{Array2, ArrayRef2, array};
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
-        Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
-    }
 
     #[test]
     fn unions_without_choice_change_nothing() {

@@ -290,14 +290,9 @@ impl Shares<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::noises as noise;
     use super::*;
-    use crate::attribution::perturbation::{Owen, Table};
-    use ndarray::Array2;
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
-        Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
-    }
+    use crate::attribution::perturbation::Owen;
 
     #[test]
     fn a_full_tree_of_two_levels_gives_owen_values() {

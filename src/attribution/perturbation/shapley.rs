@@ -221,6 +221,7 @@ impl<T: Scalar> Unit<T> for Block<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::noise;
     use super::*;
     use crate::Error;
     use crate::attribution::perturbation::{GameFunction, Table};
@@ -228,11 +229,6 @@ mod tests {
     use ndarray::{Array1, Array2, ArrayRef2, array};
 
     const ALL: [Walks; 4] = [Walks::Independent, Walks::Antithetic, Walks::LatinSquare, Walks::Orthogonal];
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
-        Table::single((0..1 << players).map(worth).collect()).unwrap()
-    }
 
     fn sampled(walks: Walks, budget: u64) -> Shapley {
         Shapley { walks, sampling: Sampling { budget, exact: false, ..Sampling::default() } }

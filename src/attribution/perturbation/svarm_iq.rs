@@ -367,23 +367,12 @@ impl Strata {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::growing as noise;
     use super::*;
     use crate::attribution::Failure;
-    use crate::attribution::perturbation::{GameFunction, Table};
+    use crate::attribution::perturbation::GameFunction;
     use alloc::collections::BTreeSet;
     use ndarray::ArrayRef2;
-
-    const INDICES: [InteractionIndex; 4] = [
-        InteractionIndex::ShapleyTaylor,
-        InteractionIndex::Shapley,
-        InteractionIndex::Banzhaf,
-        InteractionIndex::FaithShapley,
-    ];
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0 + f64::from(i.count_ones());
-        Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
-    }
 
     fn sampled(index: InteractionIndex, budget: u64, seed: u64) -> SvarmIq {
         SvarmIq { index, budget, exact: false, seed: Seed(seed) }
@@ -391,7 +380,7 @@ mod tests {
 
     #[test]
     fn small_games_have_complete_sizes_only() {
-        for index in INDICES {
+        for index in InteractionIndex::ALL {
             for players in 2..6 {
                 let exact = SvarmIq { index, ..SvarmIq::default() }.of(&mut noise(players)).unwrap();
                 let found = sampled(index, 1 << players, 0).of(&mut noise(players)).unwrap();
@@ -418,7 +407,7 @@ mod tests {
 
     #[test]
     fn samples_come_close_and_say_how_close() {
-        for index in INDICES {
+        for index in InteractionIndex::ALL {
             let exact = SvarmIq { index, ..SvarmIq::default() }.of(&mut noise(9)).unwrap();
             let (mut held, mut total) = (0, 0);
             for seed in 0..8 {

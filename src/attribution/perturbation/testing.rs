@@ -5,12 +5,33 @@ use alloc::vec::Vec;
 use ndarray::{Array2, ArrayRef2, array};
 
 use super::causal::CausalModel;
-
+use super::game::Table;
 use crate::attribution::target::Logit;
 use crate::attribution::{Attribution, Batch, Explainer, Failure, Network};
 use crate::math::pointwise::Activation;
 use crate::math::random::fill_normal;
 use crate::{Error, Seed};
+
+/// A worth that no summary of few numbers tells.
+fn worth(coalition: usize) -> f64 {
+    libm::sin(1.7 * (coalition * coalition) as f64 + 0.3) * 3.0
+}
+
+/// A game of such worths.
+pub(super) fn noise(players: usize) -> Table<f64> {
+    Table::single((0..1 << players).map(worth).collect()).unwrap()
+}
+
+/// The same with two values.
+pub(super) fn noises(players: usize) -> Table<f64> {
+    Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
+}
+
+/// The same, and every member is worth one more.
+pub(super) fn growing(players: usize) -> Table<f64> {
+    let worth = |i: usize| worth(i) + f64::from(i.count_ones());
+    Table::new(Array2::from_shape_fn((1 << players, 2), |(i, value)| worth(i + value))).unwrap()
+}
 
 /// `h = [relu(s - 10), relu(s + 1) three times]` with `s` the sum of three features; outputs `Σh - 1` and `Σh + 1`.
 pub(super) fn c1() -> Network<f64> {

@@ -161,14 +161,10 @@ impl<T: Scalar> Unit<T> for Pairs<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::noise;
     use super::*;
-    use crate::attribution::perturbation::{ExactShapley, Table};
+    use crate::attribution::perturbation::ExactShapley;
     use ndarray::Array2;
-
-    fn noise(players: usize) -> Table<f64> {
-        let worth = |i: usize| libm::sin(1.7 * (i * i) as f64 + 0.3) * 3.0;
-        Table::single((0..1 << players).map(worth).collect()).unwrap()
-    }
 
     #[test]
     fn the_expectation_is_exact() {

@@ -3,8 +3,10 @@
 use limpid::Scalar;
 use limpid::formats::neuron_record::{NeuronRecord, read_neuron_record, write_neuron_record};
 use limpid::formats::scored_simulation::{ScoredSimulation, read_scored_simulation, write_scored_simulation};
+use ndarray::Array1;
 
 use super::collect::{indices, text};
+use super::score::pearson;
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome};
 
@@ -18,7 +20,7 @@ pub fn run<T: Scalar>(given: &Given<'_>) -> Answer {
         }
         "scored_simulation" => {
             let written = write_scored_simulation(&read_scored_simulation::<T>(json).map_err(text)?).map_err(text)?;
-            Ok(scored(&read_scored_simulation::<T>(written.as_bytes()).map_err(text)?))
+            scored(&read_scored_simulation::<T>(written.as_bytes()).map_err(text)?)
         }
         kind => Err(format!("unknown kind {kind}")),
     }
@@ -29,7 +31,7 @@ fn record<T: Scalar>(found: &NeuronRecord<T>) -> Vec<(&'static str, Outcome)> {
     let groups = found.random_by_quantile.as_ref();
     let groups = groups.map(|groups| indices(&groups.iter().map(Vec::len).collect::<Vec<_>>()));
     let boundaries = found.quantile_boundaries.as_ref();
-    let boundaries = boundaries.map(|boundaries| Outcome::tensor(&ndarray::Array1::from(boundaries.clone())));
+    let boundaries = boundaries.map(|boundaries| Outcome::tensor(&Array1::from(boundaries.clone())));
     vec![
         ("layer", Outcome::Number(f64::from(found.id.layer))),
         ("neuron", Outcome::Number(f64::from(found.id.index))),
@@ -47,34 +49,19 @@ fn record<T: Scalar>(found: &NeuronRecord<T>) -> Vec<(&'static str, Outcome)> {
     ]
 }
 
-fn scored<T: Scalar>(found: &ScoredSimulation<T>) -> Vec<(&'static str, Outcome)> {
-    let pairs: Vec<(f64, f64)> = found
-        .sequences
-        .iter()
-        .flat_map(|sequence| sequence.true_activations.iter().zip(&sequence.simulation.expected))
-        .map(|(truth, expected)| (truth.as_f64(), expected.as_f64()))
-        .collect();
-    vec![
+fn scored<T: Scalar>(found: &ScoredSimulation<T>) -> Answer {
+    let pairs = found.sequences.iter().flat_map(|one| one.true_activations.iter().zip(&one.simulation.expected));
+    let (truth, expected): (Vec<T>, Vec<T>) = pairs.map(|(&truth, &expected)| (truth, expected)).unzip();
+    Ok(vec![
         ("sequences", Outcome::count(found.sequences.len())),
         ("tokens", Outcome::count(found.sequences.iter().map(|sequence| sequence.simulation.tokens.len()).sum())),
         (
             "sequence_scores",
             Outcome::list(&found.sequences, |sequence| Outcome::optional(sequence.scores.ev_correlation)),
         ),
-        ("pearson", Outcome::optional(pearson(&pairs))),
+        ("pearson", pearson(&Array1::from(truth), &Array1::from(expected))?),
         ("ev_correlation_score", Outcome::optional(found.scores.ev_correlation)),
         ("rsquared_score", Outcome::optional(found.scores.rsquared)),
         ("absolute_dev_explained_score", Outcome::optional(found.scores.absolute_dev_explained)),
-    ]
-}
-
-/// The definition, in two passes.
-fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
-    let n = pairs.len() as f64;
-    let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 / n, y + pair.1 / n));
-    let sum = |f: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|pair| f(pair.0 - x, pair.1 - y)).sum::<f64>();
-    let (both, of_x, of_y) = (sum(&|x, y| x * y), sum(&|x, _| x * x), sum(&|_, y| y * y));
-    let constant = |of: fn(&(f64, f64)) -> f64| pairs.windows(2).all(|pair| of(&pair[0]) == of(&pair[1]));
-    let defined = !constant(|pair| pair.0) && !constant(|pair| pair.1);
-    defined.then(|| both / (of_x * of_y).sqrt())
+    ])
 }

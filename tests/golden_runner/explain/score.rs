@@ -8,6 +8,7 @@ use limpid::explanation::score::{
 };
 use limpid::explanation::{ActivationRecord, Defined, Undefined};
 use limpid::math::rank::{average_ranks, kendall_tau_b, spearman};
+use ndarray::ArrayRef1;
 use serde_json::Value;
 
 use crate::golden_runner::Answer;
@@ -29,6 +30,12 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
         _ => return None,
     };
     Some(primitive(given))
+}
+
+/// The correlation alone, of predictions that belong to another family.
+pub(super) fn pearson<T: Scalar>(truth: &ArrayRef1<T>, prediction: &ArrayRef1<T>) -> Result<Outcome, String> {
+    let stats = PairStats::of(truth, prediction).map_err(|error| error.to_string())?;
+    Ok(number(Statistic::Pearson.of(&stats)))
 }
 
 fn text<V>(result: limpid::Result<V>) -> Result<V, String> {

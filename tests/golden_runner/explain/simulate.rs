@@ -7,9 +7,10 @@ use limpid::explanation::simulate::{
     DigitPolicy, NgramSettings, Simulator, TokenStatus, TokenTable, Unseen, expected_value,
 };
 use limpid::math::agreement::{By, agreement};
-use ndarray::{Array1, ArrayRef1};
+use ndarray::Array1;
 use serde_json::Value;
 
+use super::score::pearson;
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome, number};
 
@@ -72,20 +73,6 @@ fn unseen(given: &Given<'_>) -> Result<Unseen, String> {
 }
 
 /// Pearson's correlation, undefined for fewer than two values, constants, and what is not finite.
-fn pearson<T: Scalar>(t: &ArrayRef1<T>, s: &ArrayRef1<T>) -> Outcome {
-    let constant = |x: &ArrayRef1<T>| x.iter().all(|value| *value == x[0]);
-    if t.len() < 2 || constant(t) || constant(s) || t.iter().chain(s).any(|value| !value.is_finite()) {
-        return Outcome::Undefined;
-    }
-    let centred = |x: &ArrayRef1<T>| {
-        let x = x.mapv(Scalar::as_f64);
-        let mean = x.sum() / x.len() as f64;
-        x - mean
-    };
-    let (t, s) = (centred(t), centred(s));
-    Outcome::Number(t.dot(&s) / (t.dot(&t) * s.dot(&s)).sqrt())
-}
-
 fn token_table<T: Scalar>(given: &Given<'_>) -> Answer {
     let fitted = TokenTable::fit(&records::<T>(given)?, unseen(given)?);
     let mut table = fitted.map_err(|error| error.to_string())?;
@@ -97,7 +84,7 @@ fn token_table<T: Scalar>(given: &Given<'_>) -> Answer {
     Ok(vec![
         ("table", Outcome::Object(entries)),
         ("global_mean", Outcome::optional(table.global_mean())),
-        ("pearson", pearson(&truth, &predicted)),
+        ("pearson", pearson(&truth, &predicted)?),
         ("predicted", Outcome::tensor(&predicted)),
         ("unseen_tokens", Outcome::count(fallback)),
     ])
@@ -111,7 +98,7 @@ fn ngram<T: Scalar>(given: &Given<'_>) -> Answer {
     let (found, used) = simulator.predict::<T>(&texts(given, "tokens")?);
     let predicted = found.filled(T::nan());
     Ok(vec![
-        ("pearson", pearson(&truth, &predicted)),
+        ("pearson", pearson(&truth, &predicted)?),
         ("predicted", Outcome::tensor(&predicted)),
         ("used", Outcome::list(used, Outcome::count)),
     ])

@@ -31,6 +31,7 @@ impl Source<'_> {
     }
 
     pub fn row<T: Scalar>(&mut self, n: usize) -> Array1<T> {
+        let n = n.min(MAX_VALUES);
         if self.byte() > 245 { self.vector(n) } else { Array1::from_shape_simple_fn(n, || self.ordinary()) }
     }
 

@@ -81,12 +81,12 @@ impl Source<'_> {
     }
 
     pub fn vector<T: Scalar>(&mut self, n: usize) -> Array1<T> {
-        Array1::from_shape_simple_fn(self.near(n), || self.number())
+        Array1::from_shape_simple_fn(self.near(n).min(MAX_ELEMENTS), || self.number())
     }
 
     pub fn shares<T: Scalar>(&mut self, n: usize) -> Array1<T> {
         let equal = self.flag().then(|| self.share());
-        Array1::from_shape_simple_fn(self.near(n), || equal.unwrap_or_else(|| self.share()))
+        Array1::from_shape_simple_fn(self.near(n).min(MAX_ELEMENTS), || equal.unwrap_or_else(|| self.share()))
     }
 
     /// A matrix near `(rows, columns)`: random, or one value all over.

@@ -238,11 +238,16 @@ impl<'a> Parser<'a> {
         if !(0xd800..0xdc00).contains(&first) || !self.rest().starts_with("\\u") {
             return Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
         }
+        let after = self.at;
         self.at += 2;
         let second = self.hex()?;
-        let joined = 0x10000 + ((first - 0xd800) << 10) + second.wrapping_sub(0xdc00);
-        Ok(if (0xdc00..0xe000).contains(&second) { char::from_u32(joined) } else { None }
-            .unwrap_or(char::REPLACEMENT_CHARACTER))
+        if !(0xdc00..0xe000).contains(&second) {
+            // a character of its own
+            self.at = after;
+            return Ok(char::REPLACEMENT_CHARACTER);
+        }
+        let joined = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        Ok(char::from_u32(joined).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
     fn hex(&mut self) -> Result<u32> {
@@ -333,14 +338,14 @@ mod tests {
     #[test]
     fn values_come_out() {
         let text =
-            r#" {"a": [1, -2.5e+3, null, true], "b\n": {"c": "\u00e9\ud83d\ude00\ud800/"}, "n": NaN, "i": -Infinity} "#;
+            r#" {"a": [1, -2.5e+3, null, true], "b\n": {"c": "\u00e9\ud83d\ude00\ud800/\ud800\u0041"}, "n": NaN, "i": -Infinity} "#;
         let json = parse(text).unwrap();
         let object = json.object().unwrap();
         let list = object.get("a").and_then(Json::list).unwrap();
         assert_eq!((list[0].count(), list[1].number(), list[3].flag()), (Some(1), Some(-2500.0), Some(true)));
         assert!(list[2].is_null());
         let inner = object.get("b\n").and_then(Json::object).and_then(|o| o.get("c")).and_then(Json::text);
-        assert_eq!(inner, Some("é😀\u{fffd}/"));
+        assert_eq!(inner, Some("é😀\u{fffd}/\u{fffd}A"));
         assert!(object.get("n").and_then(Json::number).unwrap().is_nan());
         assert_eq!(object.get("i").and_then(Json::number), Some(f64::NEG_INFINITY));
         assert_eq!(object.get("missing"), None);

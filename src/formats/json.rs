@@ -337,8 +337,7 @@ mod tests {
 
     #[test]
     fn values_come_out() {
-        let text =
-            r#" {"a": [1, -2.5e+3, null, true], "b\n": {"c": "\u00e9\ud83d\ude00\ud800/\ud800\u0041"}, "n": NaN, "i": -Infinity} "#;
+        let text = r#" {"a": [1, -2.5e+3, null, true], "b\n": {"c": "\u00e9\ud83d\ude00\ud800/\ud800\u0041"}, "n": NaN, "i": -Infinity} "#;
         let json = parse(text).unwrap();
         let object = json.object().unwrap();
         let list = object.get("a").and_then(Json::list).unwrap();

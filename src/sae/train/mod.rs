@@ -7,6 +7,7 @@ mod resample;
 mod run;
 mod schedule;
 mod settings;
+mod share;
 mod source;
 mod threshold;
 mod trainer;
@@ -19,6 +20,7 @@ pub use schedule::{
     KAnnealing, LearningRate, PAnnealing, Rounding, Shape, WarmUp, continued_coefficient, sparsity_factor,
 };
 pub use settings::{Adam, Resampling, SaeTraining};
+pub use share::SaeShare;
 pub use source::Shuffled;
 pub use threshold::{ThresholdRule, ThresholdTracker};
 pub use trainer::{SaeStep, Trainer};

@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2, Axis};
 
-use super::adam::{Moments, gradient_norm, lay_out, scale_gradient};
+use super::adam::{Moments, lay_out};
 use super::resample::{draw_inputs, resample, resample_probabilities};
 use super::schedule::continued_coefficient;
 use super::settings::{Adam, SaeTraining};
 use super::threshold::ThresholdTracker;
 use crate::math::optim::AdamStep;
-use crate::sae::decoder_norm::{normalise_rows, project_gradient};
+use crate::sae::decoder_norm::normalise_rows;
 use crate::sae::fused;
-use crate::sae::{Activation, Loss, LossTerms, Sae, Sparsity, loss_and_gradient};
+use crate::sae::{Activation, LossTerms, Sae, Sparsity};
 use crate::{Error, Result, Scalar};
 
 /// Batches over which penalties are compared when the power of an Lp penalty changes.
@@ -166,15 +166,31 @@ impl<T: Scalar> Trainer<T> {
     /// finite, where nothing is changed, or where the step has made a weight infinite: then the run can go on from its last
     /// checkpoint only.
     pub fn step(&mut self, x: &ArrayRef2<T>, target: Option<&ArrayRef2<T>>) -> Result<SaeStep<T>> {
+        let report = self.on_normalised(x, |trainer, x| trainer.step_normalised(x, target))?;
+        self.follow_average();
+        Ok(report)
+    }
+
+    /// Calls `work` with the inputs as the autoencoder sees them, while it has the activation of this step.
+    pub(super) fn on_normalised<V>(
+        &mut self,
+        x: &ArrayRef2<T>,
+        work: impl FnOnce(&mut Self, &Array2<T>) -> Result<V>,
+    ) -> Result<V> {
         let (normalised, restore) = self.sae.normalisation.apply(x)?;
         drop(restore);
         let activation = self.settings.activation_at(self.step, &self.sae.activation, self.sae.latents());
         let own = core::mem::replace(&mut self.sae.activation, activation);
-        let outcome = self.step_normalised(&normalised, target);
+        let outcome = work(self, &normalised);
         self.restore_activation(own);
-        let report = outcome?;
-        self.follow_average();
-        Ok(report)
+        outcome
+    }
+
+    /// The learning rate of the next step, and how it will move the parameters.
+    pub(super) fn adam(&self) -> (f64, AdamStep<T>) {
+        let learning_rate = self.settings.learning_rate.at(self.step, self.settings.steps);
+        let Adam { betas, epsilon } = self.settings.adam;
+        (learning_rate, AdamStep::new(learning_rate, betas, epsilon, (0.0, 0.0), self.step + 1))
     }
 
     /// Puts back a top-k activation that was annealed; others were trained and stay.
@@ -187,9 +203,7 @@ impl<T: Scalar> Trainer<T> {
     fn step_normalised(&mut self, x: &Array2<T>, target: Option<&ArrayRef2<T>>) -> Result<SaeStep<T>> {
         let loss = self.settings.loss_at(self.step, self.coefficient);
         let dead = (self.tokens > 0).then(|| self.dead());
-        let learning_rate = self.settings.learning_rate.at(self.step, self.settings.steps);
-        let Adam { betas, epsilon } = self.settings.adam;
-        let adam = AdamStep::new(learning_rate, betas, epsilon, (0.0, 0.0), self.step + 1);
+        let (learning_rate, adam) = self.adam();
         let fused = self.settings.fused && fused::covers(&self.sae, &loss, target.is_some(), self.l0);
         let outcome = if fused {
             let context = fused::Context { loss: &loss, settings: &self.settings, dead: dead.as_deref(), adam };
@@ -199,70 +213,17 @@ impl<T: Scalar> Trainer<T> {
                 other => other,
             })?
         } else {
-            self.dense_step(&loss, dead.as_deref(), &adam, x, target)?
+            let share = self.share_normalised(&loss, dead.as_deref(), x, target)?;
+            self.apply_share(share, &adam)?
         };
         if !outcome.terms.total().is_finite() {
             return Err(Error::Diverged { step: self.step, instance: 0 });
         }
-        self.follow(x.nrows(), &outcome);
-        Ok(SaeStep {
-            step: self.step,
-            terms: outcome.terms,
-            l0: outcome.l0,
-            dead_fraction: self.dead().iter().filter(|dead| **dead).count() as f64 / self.last_fired.len() as f64,
-            learning_rate,
-            fused,
-        })
-    }
-
-    fn dense_step(
-        &mut self,
-        loss: &Loss,
-        dead: Option<&[bool]>,
-        adam: &AdamStep<T>,
-        x: &Array2<T>,
-        target: Option<&ArrayRef2<T>>,
-    ) -> Result<fused::Outcome<T>> {
-        let diverged = Error::Diverged { step: self.step, instance: 0 };
-        let of_weights = |error| match error {
-            Error::NotFinite { what: "w_enc" | "b_enc" | "w_dec" | "b_dec" | "threshold", .. } => diverged,
-            other => other,
-        };
-        let lean = self.settings.fused && self.settings.p_annealing.is_none();
-        let (terms, mut gradient, l0, fired, min_positive);
-        if lean && fused::dense::covers(&self.sae, loss, target.is_some()) {
-            let pass = fused::dense_pass(&self.sae, loss, x, &mut self.scratch).map_err(of_weights)?;
-            (terms, gradient, l0, fired, min_positive) = (pass.terms, pass.gradient, pass.l0, pass.fired, None);
-        } else {
-            let pass = loss_and_gradient(&self.sae, loss, x, target, dead).map_err(of_weights)?;
-            if pass.terms.total().is_finite() {
-                self.anneal_p(&pass.features);
-            }
-            fired = pass.features.columns().into_iter().map(|f| f.iter().any(|&f| f != T::zero())).collect();
-            (terms, gradient, l0) = (pass.terms, pass.gradient, pass.l0.as_f64());
-            min_positive = pass.min_positive.map(Scalar::as_f64);
-        }
-        if !terms.total().is_finite() {
-            return Err(diverged);
-        }
-        if self.settings.unit_norm_decoder {
-            project_gradient(&self.sae.w_dec, &mut gradient.w_dec)?;
-        }
-        if let Some(clip) = self.settings.clip_norm {
-            let factor = (clip / (gradient_norm(&gradient) + 1e-6)).min(1.0);
-            scale_gradient(&mut gradient, T::of(factor));
-        }
-        self.moments.step(&mut self.sae, &gradient, adam, self.settings.log_threshold);
-        if self.settings.unit_norm_decoder {
-            normalise_rows(&mut self.sae.w_dec);
-        }
-        // what an infinite weight would spoil is found before anyone saves it
-        self.sae.check().map_err(|_| diverged)?;
-        Ok(fused::Outcome { terms, l0, fired, min_positive })
+        Ok(self.follow(x.nrows(), outcome, (learning_rate, fused)))
     }
 
     /// Keeps the penalty continuous where its power changes.
-    fn anneal_p(&mut self, features: &Array2<T>) {
+    pub(super) fn anneal_p(&mut self, features: &Array2<T>) {
         let (Some(annealing), Sparsity::Lp { coefficient, root, .. }) =
             (self.settings.p_annealing, self.settings.loss.sparsity)
         else {
@@ -281,7 +242,13 @@ impl<T: Scalar> Trainer<T> {
         }
     }
 
-    fn follow(&mut self, rows: usize, outcome: &fused::Outcome<T>) {
+    /// Takes up what a step on `rows` samples was like, and reports it.
+    pub(super) fn follow(
+        &mut self,
+        rows: usize,
+        outcome: fused::Outcome<T>,
+        (learning_rate, fused): (f64, bool),
+    ) -> SaeStep<T> {
         self.step += 1;
         self.l0 = Some(outcome.l0);
         self.tokens += rows as u64;
@@ -292,9 +259,17 @@ impl<T: Scalar> Trainer<T> {
         if matches!(self.sae.activation, Activation::BatchTopK { .. }) {
             self.threshold.update(self.settings.threshold, outcome.min_positive);
         }
+        SaeStep {
+            step: self.step,
+            terms: outcome.terms,
+            l0: outcome.l0,
+            dead_fraction: self.dead().iter().filter(|dead| **dead).count() as f64 / self.last_fired.len() as f64,
+            learning_rate,
+            fused,
+        }
     }
 
-    fn follow_average(&mut self) {
+    pub(super) fn follow_average(&mut self) {
         if let (Some(rate), Some(average)) = (self.settings.ema, &mut self.average) {
             let (keep, rest) = (T::of(rate), T::of(1.0 - rate));
             blend(average, &self.sae, |mean, new| keep * mean + rest * new);

@@ -6,6 +6,7 @@
 //! | area | question |
 //! |---|---|
 //! | [`attribution`] | which inputs caused this output? |
+//! | [`influence`] | which training examples caused it? |
 //! | [`explanation`] | what does this neuron respond to, and how good is an explanation of it? |
 //! | [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
@@ -41,6 +42,7 @@ pub mod explanation;
 pub mod files;
 #[cfg(feature = "formats")]
 pub mod formats;
+pub mod influence;
 pub mod math;
 pub mod sae;
 pub mod scalar;

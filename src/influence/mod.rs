@@ -1,0 +1,21 @@
+//! Which training examples made the model say this?
+//!
+//! | step | what |
+//! |---|---|
+//! | hand over the rows of every layer | [`LayerRows`] |
+//! | factors of the curvature | [`CovarianceAccumulator`], [`EigenBasis`], [`EigenvalueAccumulator`], [`fit_layer`] |
+//! | gradients of the model's own predictions | [`TrueFisherRows`], [`sample_labels`], [`gaussian_gradients`] |
+//! | inverses and other functions | [`LayerCurvature`], [`Spectral`], [`source_queries`] |
+//! | scores | [`Curvature`], [`Queries`], [`TopK`] |
+//! | scores made comparable | [`Scale`], [`relative_scores`], [`cosine_scores`], [`leverage_corrected`] |
+//!
+//! A score has no minus sign and no `1/N`: `s(q, i) = g_qᵀ (C + λ)⁻¹ g_i`. Where the query is a loss, a positive score says
+//! that training on the example lowered it, and removing the example changes it by about `+ s/N`.
+
+mod curvature;
+mod rows;
+mod score;
+
+pub use curvature::*;
+pub use rows::{Bias, Examples, LayerRows};
+pub use score::*;

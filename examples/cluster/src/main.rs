@@ -1,7 +1,9 @@
 //! Collection, training and influence functions as data-parallel jobs over MPI. See the README for how to run them.
 
+mod classifier;
 mod collect;
 mod data;
+mod influence;
 mod job;
 mod options;
 mod sae;
@@ -58,7 +60,7 @@ fn run(world: &World, options: &Options) -> Result<()> {
     match options.command {
         Command::Collect => collect::run(world, options, open(world, options)?),
         Command::Sae => sae::run(world, options, open(world, options)?),
-        Command::Influence => Err("not there yet".into()),
+        Command::Influence => influence::run(world, options),
     }
 }
 

@@ -16,7 +16,7 @@ limpid-cluster COMMAND [OPTIONS]: one job on all processes that mpirun starts, `
   --activations FILE   safetensors with a matrix of activations and, if there, columns `document` and `position`
                        [collect, sae: one with planted features is made]
   --out DIR            results and checkpoints [limpid-cluster]
-  --shard-rows N       rows of a shard, the unit that is computed once and kept [4096]
+  --shard-rows N       rows of a shard, the unit that is computed once and kept [1024]
   --latents M          size of the dictionary [256]
   --k K                active latents of a row [8]
   --steps N            optimiser steps [400]
@@ -132,7 +132,7 @@ impl Default for Options {
             command: Command::Collect,
             activations: None,
             out: "limpid-cluster".into(),
-            shard_rows: 4096,
+            shard_rows: 1024,
             latents: 256,
             k: 8,
             steps: 400,

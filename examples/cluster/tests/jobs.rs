@@ -109,6 +109,23 @@ fn training_goes_on_where_a_process_died() {
 }
 
 #[test]
+fn influence_is_the_same_from_any_number_of_processes_and_after_a_death() {
+    const INFLUENCE: &str = "influence --shard-rows 300 --examples 2000 --queries 16";
+    let (one, two, broken) = (Folder::new("inf-one"), Folder::new("inf-two"), Folder::new("inf-broken"));
+    let said = finished(1, &one, INFLUENCE);
+    finished(2, &two, INFLUENCE);
+    // in the second of three passes: three shards of seven are the last process's
+    assert!(!job(2, &broken.0, &format!("{INFLUENCE} --die-at 5")).status.success());
+    assert!(broken.files("eigenvalues-").len() >= 2 && broken.files("top-").is_empty());
+    finished(2, &broken, INFLUENCE);
+    assert_eq!(one.read("influence.bin"), two.read("influence.bin"));
+    assert_eq!(one.read("influence.bin"), broken.read("influence.bin"));
+    // what is most influential has the label of the query far more often than by chance
+    let share = said.lines().find_map(|line| line.split_once(" of them have the label")).unwrap().0;
+    assert!(share.trim().parse::<f64>().unwrap() > 0.6, "{said}");
+}
+
+#[test]
 fn the_state_of_another_job_is_not_mixed_in() {
     let folder = Folder::new("other");
     finished(1, &folder, "collect --seed 1");

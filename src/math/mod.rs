@@ -10,6 +10,7 @@ pub mod correlation;
 pub mod curves;
 pub mod directions;
 pub(crate) mod double;
+pub mod eigen;
 pub(crate) mod exact_sum;
 pub mod gemm;
 pub mod half;

@@ -3,6 +3,7 @@
 mod attribution;
 pub mod case;
 mod explain;
+mod influence;
 mod sae;
 mod sae_metrics;
 mod sae_training;
@@ -19,6 +20,7 @@ pub fn run<T: Scalar>(primitive: &str, case: &Case, tolerance: (f64, f64)) -> Ve
     let produced = match primitive.split_once('/') {
         Some(("attribution", name)) => attribution::run::<T>(name, &given),
         Some(("explain", name)) => explain::run::<T>(name, &given),
+        Some(("influence", name)) => influence::run::<T>(name, &given),
         Some(("superposition", name)) => superposition::run::<T>(name, &given),
         Some(("sae", name)) => sae::run::<T>(name, &given),
         _ => Err(format!("unknown primitive {primitive}")),

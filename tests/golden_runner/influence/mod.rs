@@ -1,0 +1,19 @@
+//! Golden cases of the influence area, by family.
+
+mod estimators;
+mod evaluate;
+mod rows;
+
+use limpid::Scalar;
+
+use super::Answer;
+use super::case::Given;
+
+/// Runs one primitive of the area.
+pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
+    let families = [estimators::run::<T>, evaluate::run::<T>];
+    families
+        .iter()
+        .find_map(|family| family(name, given))
+        .unwrap_or_else(|| Err(format!("unknown primitive influence/{name}")))
+}

@@ -33,7 +33,6 @@ pub mod attribution;
 pub mod base64;
 mod bytes;
 mod circuit_tracer;
-mod crc32;
 mod crosscoder;
 pub mod delphi;
 mod detect;

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use ndarray::{Array, Array1, Array2, ArrayD, Dimension};
 
-use super::crc32::crc32;
 use super::files::{Files, Hint};
 use super::loaded::LoadedSae;
 use super::tensor::{Dtype, Tensor};
 use super::{load, safetensors};
 use crate::Result;
+use crate::math::crc32::crc32;
 
 /// Files that own their bytes.
 #[derive(Clone, Default)]

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 
 use super::bytes::Bytes;
-use super::crc32::crc32;
 use super::fail;
+use crate::math::crc32::crc32;
 use crate::{Error, FormatKind, Result};
 
 /// How much larger than the file its members may become.

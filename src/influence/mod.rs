@@ -3,13 +3,21 @@
 //! | step | what |
 //! |---|---|
 //! | hand over the rows of every layer | [`LayerRows`] |
+//! | factors of the curvature | [`CovarianceAccumulator`], [`EigenBasis`], [`EigenvalueAccumulator`], [`fit_layer`] |
+//! | gradients of the model's own predictions | [`TrueFisherRows`], [`sample_labels`], [`gaussian_gradients`] |
+//! | inverses and other functions | [`LayerCurvature`], [`Spectral`], [`source_queries`] |
+//! | exact solvers, series, projections: the other estimators | [`estimators`] |
+//! | candidates by shared words | [`prefilter`] |
+//! | agreement with models that were retrained | [`evaluate`] |
 //!
 //! A score has no minus sign and no `1/N`: `s(q, i) = g_qᵀ (C + λ)⁻¹ g_i`. Where the query is a loss, a positive score says
 //! that training on the example lowered it, and removing the example changes it by about `+ s/N`.
 
+mod curvature;
 pub mod estimators;
 pub mod evaluate;
 pub mod prefilter;
 mod rows;
 
+pub use curvature::*;
 pub use rows::{Bias, Examples, LayerRows};

@@ -12,7 +12,7 @@
 //! the interesting part: draw candidates in another way as well (a low-rank projection of gradients, an embedding), and let
 //! [`Overlap`] say how much the two agree.
 //!
-//! Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), section 3.1, for the
+//! Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), for the
 //! weights; Grosse et al., "Studying Large Language Model Generalization with Influence Functions" (arXiv 2308.03296),
 //! section 3.2, for the use.
 
@@ -22,20 +22,18 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1};
 
-use crate::Result;
+use super::curvature::sealed::{self, Kind};
 use crate::error::check_limit;
 use crate::math::merge::{Bytes, Merge, Reader};
 use crate::math::par::for_each_chunk_mut;
 use crate::math::rank::largest_first;
+use crate::{Error, Result};
 
 /// Most scores that are held at once.
 const MAX_SCORES: usize = 1 << 28;
 
 /// Scores that [`Prefilter::top`] holds at once.
 const BLOCK_SCORES: usize = 1 << 20;
-
-/// First bytes of saved counts: name and version.
-const MAGIC: &[u8; 8] = b"lmpdDF\x01\0";
 
 /// How many documents hold each token: merges over shards of a corpus.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,7 +82,9 @@ impl DocumentCounts {
 
 impl Merge for DocumentCounts {
     fn merge(&mut self, other: &Self) -> Result<()> {
-        self.documents += other.documents;
+        // no frequency exceeds the number of documents, so that none overflows where it does not
+        let full = Error::Unsupported { what: "more than 2^64 documents" };
+        self.documents = self.documents.checked_add(other.documents).ok_or(full)?;
         for (&token, &count) in &other.frequency {
             *self.frequency.entry(token).or_insert(0) += count;
         }
@@ -94,26 +94,25 @@ impl Merge for DocumentCounts {
 
 impl Bytes for DocumentCounts {
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend(MAGIC);
-        for word in [self.documents, self.frequency.len() as u64] {
-            out.extend(word.to_le_bytes());
-        }
-        for (&token, &count) in &self.frequency {
-            out.extend(token.to_le_bytes());
-            out.extend(count.to_le_bytes());
-        }
+        sealed::write(Kind::DocumentCounts, out, |out| {
+            for word in [self.documents, self.frequency.len() as u64] {
+                out.extend(word.to_le_bytes());
+            }
+            for (&token, &count) in &self.frequency {
+                out.extend(token.to_le_bytes());
+                out.extend(count.to_le_bytes());
+            }
+        });
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self> {
-        let error = input.error("document counts of version 1");
-        if input.take(MAGIC.len(), "document counts of version 1")? != MAGIC {
-            return Err(error);
-        }
+        sealed::read(Kind::DocumentCounts, input, Self::read_body)
+    }
+}
+
+impl DocumentCounts {
+    fn read_body(input: &mut Reader<'_>) -> Result<Self> {
         let documents = input.u64("a number of documents")?;
-        // half of the range, so that sums of two never overflow
-        if documents > u64::MAX / 2 {
-            return Err(input.error("a number of documents"));
-        }
         let mut frequency = BTreeMap::new();
         for _ in 0..input.count(16, "a number of tokens")? {
             let error = input.error("ascending tokens, each in 1 to all documents");
@@ -217,7 +216,7 @@ impl Prefilter {
     /// Scores `(queries, documents)`. Tokens that no counted document holds are ignored.
     ///
     /// # Errors
-    /// [`Error::TooLarge`](crate::Error::TooLarge) beyond 2²⁸ scores: take [`Prefilter::top`].
+    /// [`Error::TooLarge`] beyond 2²⁸ scores: take [`Prefilter::top`].
     pub fn scores<Q: AsRef<[u64]>, D: AsRef<[u64]> + Sync>(
         &self,
         queries: &[Q],
@@ -347,7 +346,6 @@ impl Overlap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use crate::math::merge::Shards;
     use ndarray::Axis;
 
@@ -379,15 +377,14 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(matches!(DocumentCounts::from_bytes(&bytes[..end]), Err(Error::Parse { .. })), "{end}");
         }
-        let mut future = bytes.clone();
-        future[6] = 2;
-        assert_eq!(
-            DocumentCounts::from_bytes(&future),
-            Err(Error::Parse { what: "document counts of version 1", offset: 0 })
-        );
-        let mut many = bytes;
-        many[32..40].fill(0xff);
-        assert!(DocumentCounts::from_bytes(&many).is_err());
+        for at in 0..bytes.len() {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 0x40;
+            assert!(matches!(DocumentCounts::from_bytes(&wrong), Err(Error::Parse { .. })), "{at}");
+        }
+        let (mut many, other) = (counts.clone(), counts);
+        many.documents = u64::MAX;
+        assert!(many.merge(&other).is_err() && many.documents == u64::MAX);
     }
 
     #[test]

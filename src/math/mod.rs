@@ -7,6 +7,7 @@ pub(crate) mod block;
 pub mod bootstrap;
 pub(crate) mod chacha;
 pub mod correlation;
+pub(crate) mod crc32;
 pub mod curves;
 pub mod directions;
 pub(crate) mod double;

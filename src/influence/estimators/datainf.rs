@@ -10,33 +10,17 @@
 //! overestimated, the more so the more parameters a layer has.
 //!
 //! Source: Kwon et al., "DataInf: Efficiently Estimating Data Influence in LoRA-tuned LLMs and Diffusion Models" (arXiv
-//! 2310.00902), section 3.
+//! 2310.00902).
 
 use alloc::vec::Vec;
 
 use ndarray::{Array2, Array3, Axis};
 
-use super::layers::{check_layers, check_like, squared_norms, weighted_mean};
+use super::layers::{check_layers, check_like, resolve, squared_norms, weighted_mean};
 use super::operator::example_weights;
 use crate::error::{check_each, check_limit};
-use crate::influence::LayerRows;
+use crate::influence::{Damping, LayerRows};
 use crate::{Result, Scalar};
-
-/// Damping of the closed form.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum DataInfDamping {
-    /// The same for every layer.
-    Absolute(f64),
-    /// This share of the mean squared entry of a gradient, in each layer its own.
-    RelativeMean(f64),
-}
-
-impl Default for DataInfDamping {
-    fn default() -> Self {
-        Self::RelativeMean(0.1)
-    }
-}
 
 /// Scores by `DataInf`.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,28 +44,25 @@ impl DataInf {
 ///
 /// # Errors
 /// [`Error::Empty`](crate::Error::Empty), [`Error::Shape`](crate::Error::Shape), [`Error::OutOfRange`](crate::Error::OutOfRange)
-/// for a damping that is not positive, as a relative one is where all gradients are 0.
+/// for a damping that is not positive, as a relative one is where all gradients are 0,
+/// [`Error::Unsupported`](crate::Error::Unsupported) for factored damping.
 ///
 /// # Example
 /// ```
-/// use limpid::influence::estimators::{DataInfDamping, datainf};
-/// use limpid::influence::{Examples, LayerRows};
+/// use limpid::influence::estimators::datainf;
+/// use limpid::influence::{Damping, Examples, LayerRows};
 /// use ndarray::array;
 ///
 /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
 /// let (query_a, query_g) = (array![[1.0, 1.0]], array![[1.0]]);
 /// let train = [LayerRows::new(&a, &g, Examples::EachRow)?];
 /// let query = [LayerRows::new(&query_a, &query_g, Examples::EachRow)?];
-/// let found = datainf(&train, &query, DataInfDamping::Absolute(1.0))?;
+/// let found = datainf(&train, &query, Damping::Absolute(1.0))?;
 /// // V = (3/4, 3/5)
 /// assert!((found.scores()[[0, 0]] - 0.75).abs() < 1e-15 && (found.scores()[[0, 1]] - 1.2).abs() < 1e-15);
 /// # Ok::<(), limpid::Error>(())
 /// ```
-pub fn datainf<T: Scalar>(
-    train: &[LayerRows<'_, T>],
-    query: &[LayerRows<'_, T>],
-    damping: DataInfDamping,
-) -> Result<DataInf> {
+pub fn datainf<T: Scalar>(train: &[LayerRows<'_, T>], query: &[LayerRows<'_, T>], damping: Damping) -> Result<DataInf> {
     let (n, q) = (check_layers("train", train)?, check_like("query", query, train)?);
     check_limit("scores", train.len().saturating_mul(q).saturating_mul(n), super::layers::MAX_VALUES)?;
     let weights = example_weights(train)?;
@@ -90,13 +71,8 @@ pub fn datainf<T: Scalar>(
     let (mut layer_scores, mut resolved) = (Array3::zeros((train.len(), q, n)), Vec::with_capacity(train.len()));
     for (layer, (train, query)) in train.iter().zip(query).enumerate() {
         let norms = squared_norms(train)?;
-        let lambda = match damping {
-            DataInfDamping::Absolute(damping) => damping,
-            DataInfDamping::RelativeMean(share) => {
-                share * weighted_mean(&norms, &weights)? / (train.d_out() * train.d_in()).max(1) as f64
-            }
-        };
-        check_each("damping", &[lambda], "finite and > 0", |x: f64| x > 0.0 && (1.0 / x).is_finite())?;
+        let mean = weighted_mean(&norms, &weights)? / (train.d_out() * train.d_in()).max(1) as f64;
+        let lambda = resolve(damping, mean)?;
         resolved.push(lambda);
         let mut scores = layer_scores.index_axis_mut(Axis(0), layer);
         for (example, mut row) in scores.rows_mut().into_iter().enumerate() {
@@ -123,7 +99,7 @@ mod tests {
     fn one_example_is_inverted_exactly() {
         let (data, other) = (noise_layers(1, 1), noise_layers(3, 2));
         let (train, query) = (layers(&data), layers(&other));
-        let found = datainf(&train[..1], &query[..1], DataInfDamping::Absolute(0.3)).unwrap();
+        let found = datainf(&train[..1], &query[..1], Damping::Absolute(0.3)).unwrap();
         let exact = DualFisher::new(&train[..1], 0.3).unwrap().scores(&query[..1], &train[..1]).unwrap();
         assert!((found.scores() - exact).iter().all(|e| e.abs() < 1e-12));
     }
@@ -132,7 +108,7 @@ mod tests {
     fn self_influence_is_never_underestimated() {
         let data = noise_layers(9, 5);
         let train = layers(&data);
-        let found = datainf(&train[..1], &train[..1], DataInfDamping::default()).unwrap();
+        let found = datainf(&train[..1], &train[..1], Damping::default()).unwrap();
         let exact = DualFisher::new(&train[..1], found.damping[0]).unwrap().scores(&train[..1], &train[..1]).unwrap();
         assert!(found.scores().diag().iter().zip(exact.diag()).all(|(ours, exact)| ours >= &(exact - 1e-12)));
     }
@@ -141,8 +117,8 @@ mod tests {
     fn without_gradients_there_is_no_relative_damping() {
         let data: Vec<_> = noise_layers(2, 5).into_iter().map(|(a, g, e, n)| (a, g * 0.0, e, n)).collect();
         let train = layers(&data);
-        let found = datainf(&train, &train, DataInfDamping::default());
+        let found = datainf(&train, &train, Damping::default());
         assert!(matches!(found, Err(Error::OutOfRange { what: "damping", .. })));
-        assert!(datainf(&train, &train, DataInfDamping::Absolute(0.1)).unwrap().scores().iter().all(|s| *s == 0.0));
+        assert!(datainf(&train, &train, Damping::Absolute(0.1)).unwrap().scores().iter().all(|s| *s == 0.0));
     }
 }

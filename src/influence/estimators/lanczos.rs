@@ -10,7 +10,7 @@
 //! of the kept vectors as having eigenvalue 0; without it, gradients outside have no influence at all, which is why
 //! truncated inverses score poorly.
 //!
-//! Source: Schioppa et al., "Scaling Up Influence Functions" (arXiv 2112.03052), section 3, there as Arnoldi's iteration; Golub
+//! Source: Schioppa et al., "Scaling Up Influence Functions" (arXiv 2112.03052), there as Arnoldi's iteration; Golub
 //! and Van Loan, "Matrix Computations", 4th edition, section 10.3, for Lanczos and re-orthogonalisation.
 
 use alloc::vec;

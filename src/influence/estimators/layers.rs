@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, Slice};
 
-use crate::error::{check_length, check_limit};
-use crate::influence::LayerRows;
+use crate::error::{check_each, check_length, check_limit};
+use crate::influence::{Damping, LayerRows};
 use crate::math::gemm::product;
 use crate::{Error, Result, Scalar};
 
@@ -147,4 +147,15 @@ pub fn solution_scores<T: Scalar>(solutions: &ArrayRef2<f64>, train: &[LayerRows
         row.assign(&inner(train, &solution)?);
     }
     Ok(scores)
+}
+
+/// The damping beside eigenvalues of this mean; more than 0.
+pub(super) fn resolve(damping: Damping, mean: f64) -> Result<f64> {
+    let resolved = match damping {
+        Damping::Absolute(damping) => damping,
+        Damping::RelativeMean(share) => share * mean,
+        Damping::Factored(_) => return Err(Error::Unsupported { what: "factored damping without factors" }),
+    };
+    check_each("damping", &[resolved], "finite and > 0", |x: f64| x > 0.0 && (1.0 / x).is_finite())?;
+    Ok(resolved)
 }

@@ -13,7 +13,7 @@
 //! Divergence is detected, not returned: a step of a convergent recursion never lengthens what it adds.
 //!
 //! Source: Agarwal, Bullins and Hazan, "Second-Order Stochastic Optimization for Machine Learning in Linear Time" (arXiv
-//! 1602.03943), section 3; Koh and Liang (arXiv 1703.04730), section 3, for the shrinking form.
+//! 1602.03943); Koh and Liang (arXiv 1703.04730), section 3, for the shrinking form.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -10,7 +10,7 @@
 //! never forms `G`: `Σ_t (P_outᵀ g_t)(P_inᵀ ã_t)ᵀ`.
 //!
 //! Source: Johnson and Lindenstrauss (1984); Achlioptas, "Database-friendly random projections", JCSS 66(4), 2003, for signs;
-//! Pruthi et al., "Estimating Training Data Influence by Tracing Gradient Descent" (arXiv 2002.08484), appendix, for the
+//! Pruthi et al., "Estimating Training Data Influence by Tracing Gradient Descent" (arXiv 2002.08484), for the
 //! projection of both factors.
 
 use alloc::vec;

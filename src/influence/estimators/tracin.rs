@@ -8,8 +8,8 @@
 //! formed; hand over the last layer only, and it is the fast variant. [`tracin_embeddings`] projects both factors of every
 //! layer, so that scores become inner products of short vectors which any nearest-neighbour index can hold.
 //!
-//! Source: Pruthi et al., "Estimating Training Data Influence by Tracing Gradient Descent" (arXiv 2002.08484), section 3 for
-//! checkpoints, appendix for the projection of both factors.
+//! Source: Pruthi et al., "Estimating Training Data Influence by Tracing Gradient Descent" (arXiv 2002.08484), for checkpoints
+//! and for the projection of both factors.
 
 use alloc::vec::Vec;
 

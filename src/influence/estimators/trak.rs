@@ -9,8 +9,7 @@
 //! The two means are multiplied, as in the paper: it is not the mean of the products. `ΦᵀΦ` is a sum over the examples, and
 //! scores are not rescaled. With fewer examples than dimensions it is singular, and needs `λ`.
 //!
-//! Source: Park et al., "TRAK: Attributing Model Behavior at Scale" (arXiv 2303.14186), section 3; link to models of margins in
-//! section 3.1.
+//! Source: Park et al., "TRAK: Attributing Model Behavior at Scale" (arXiv 2303.14186), section 3.
 
 use alloc::vec::Vec;
 

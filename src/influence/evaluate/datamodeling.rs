@@ -8,7 +8,7 @@
 //! Ties have their mean rank. A query whose predictions or outputs are all equal has no rank correlation and is left out of
 //! the mean.
 //!
-//! Source: Park et al., "TRAK: Attributing Model Behavior at Scale" (arXiv 2303.14186), section 2, after Ilyas et al.,
+//! Source: Park et al., "TRAK: Attributing Model Behavior at Scale" (arXiv 2303.14186), after Ilyas et al.,
 //! "Datamodels" (arXiv 2202.00622).
 
 use alloc::vec::Vec;

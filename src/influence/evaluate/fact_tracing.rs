@@ -5,8 +5,7 @@
 //! recall@k          relevant examples among the k first, as a share of all relevant ones
 //! ```
 //!
-//! Source: Akyürek et al., "Towards Tracing Knowledge in Language Models Back to the Training Data" (arXiv 2205.11482),
-//! section 3.
+//! Source: Akyürek et al., "Towards Tracing Knowledge in Language Models Back to the Training Data" (arXiv 2205.11482).
 
 use alloc::vec::Vec;
 

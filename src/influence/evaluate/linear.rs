@@ -11,7 +11,7 @@
 //! for least squares, where influence functions alone fail at points of high leverage, and nearly so for logistic
 //! regression.
 //!
-//! Source: Cook and Weisberg, "Residuals and Influence in Regression" (1982), section 3.4 for leverage; Koh and Liang (arXiv
+//! Source: Cook and Weisberg, "Residuals and Influence in Regression" (1982), for leverage; Koh and Liang (arXiv
 //! 1703.04730), section 2 for scores; Pregibon, "Logistic Regression Diagnostics", Annals of Statistics 9(4), 1981, for the
 //! one-step estimate.
 

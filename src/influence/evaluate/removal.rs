@@ -6,7 +6,7 @@
 //! predicted(k)  Σ of the k largest scores / N
 //! ```
 //!
-//! Source: Park et al., "TRAK" (arXiv 2303.14186), section 5 (counterfactuals); Koh et al., "On the Accuracy of Influence
+//! Source: Park et al., "TRAK" (arXiv 2303.14186), for counterfactuals; Koh et al., "On the Accuracy of Influence
 //! Functions for Measuring Group Effects" (arXiv 1905.13289), for sums of scores as predictions.
 
 use alloc::vec;

@@ -56,7 +56,7 @@ pub struct Eigen {
 pub struct EigenResidual {
     /// `‖A - Q diag(l) Qᵀ‖ / ‖A‖` in the Frobenius norm; without division where `A` is 0.
     pub reconstruction: f64,
-    /// `‖Qᵀ Q - I‖` in the Frobenius norm.
+    /// `‖Qᵀ Q - I‖ / ‖I‖` in the Frobenius norm.
     pub orthogonality: f64,
 }
 
@@ -130,7 +130,8 @@ impl Eigen {
         let scaled = product(&(&self.vectors * &(&self.values / scale)), &self.vectors.t())?;
         let a = a.mapv(|x| x / scale);
         let whole = norm(&a);
-        let orthogonality = norm(&(product(&self.vectors.t(), &self.vectors)? - Array2::<f64>::eye(n)));
+        let overlap = product(&self.vectors.t(), &self.vectors)? - Array2::<f64>::eye(n);
+        let orthogonality = norm(&overlap) / libm::sqrt(n.max(1) as f64);
         let reconstruction = norm(&(scaled - a)) / if whole > 0.0 { whole } else { 1.0 };
         Ok(EigenResidual { reconstruction, orthogonality })
     }

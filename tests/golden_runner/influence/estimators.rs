@@ -1,11 +1,11 @@
 //! Golden cases of the estimators.
 
 use limpid::Scalar;
-use limpid::influence::LayerRows;
 use limpid::influence::estimators::{
-    Checkpoint, Complement, ConjugateGradient, Damped, DataInfDamping, DualFisher, FisherOperator, Lanczos, Lissa,
-    LissaDamping, LissaScale, Trak, datainf, gradients, solution_scores, tracin, tracin_self,
+    Checkpoint, Complement, ConjugateGradient, Damped, DualFisher, FisherOperator, Lanczos, Lissa, LissaDamping,
+    LissaScale, Trak, datainf, gradients, solution_scores, tracin, tracin_self,
 };
+use limpid::influence::{Damping, LayerRows};
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
@@ -81,9 +81,9 @@ fn data_inf<T: Scalar>(given: &Given<'_>) -> Answer {
     let (train, query) = (Rows::<T>::layers(given, "train")?, Rows::<T>::layers(given, "query")?);
     let object = given.nested("damping")?;
     let damping = if object.has("absolute") {
-        DataInfDamping::Absolute(object.number("absolute")?)
+        Damping::Absolute(object.number("absolute")?)
     } else {
-        DataInfDamping::RelativeMean(object.number("relative_mean")?)
+        Damping::RelativeMean(object.number("relative_mean")?)
     };
     object.done()?;
     let found = text(datainf(&Rows::views(&train)?, &Rows::views(&query)?, damping))?;

@@ -5,6 +5,7 @@ use limpid::influence::evaluate::{
     LinearInfluence, LinearLoss, Measured, leave_one_out_agreement, linear_datamodeling_score, mislabel_detection,
 };
 use limpid::influence::prefilter::{DocumentCounts, Prefilter, Weighting};
+use limpid::influence::{Damping, Examples, LayerRows, LayerSpec, Spectral, Strategy, fit_layer};
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
@@ -82,6 +83,19 @@ fn self_influence<T: Scalar>(given: &Given<'_>) -> Result<Array1<f64>, String> {
         "identity" => {
             let squares = x.mapv(|x| x.as_f64() * x.as_f64()).sum_axis(Axis(1));
             Ok(fit.slopes() * fit.slopes() * squares)
+        }
+        "ekfac" => {
+            let object = given.nested("damping")?;
+            let damping = if object.has("absolute") {
+                Damping::Absolute(object.number("absolute")?)
+            } else {
+                Damping::RelativeMean(object.number("relative_mean")?)
+            };
+            object.done()?;
+            let g = fit.slopes().mapv(T::of).insert_axis(Axis(1));
+            let rows = text(LayerRows::new(&x, &g, Examples::EachRow))?;
+            let curvature = text(fit_layer(LayerSpec::of(0, &rows), Strategy::Ekfac, &rows))?;
+            text(text(curvature.preconditioner(&Spectral::DampedInverse(damping)))?.quad(&rows))
         }
         other => Err(format!("unknown strategy {other}")),
     }

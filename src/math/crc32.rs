@@ -1,4 +1,4 @@
-//! The checksum of zip archives.
+//! The checksum of zip archives, and of everything else that is kept as bytes.
 //!
 //! Source: ISO 3309, polynomial 0x04c11db7 in reversed bit order; eight bytes a step as in Kounavis and Berry, "A
 //! systematic approach to building high performance software-based CRC generators" (2005).
@@ -34,7 +34,7 @@ const fn tables() -> [[u32; 256]; 8] {
 }
 
 /// Checksum of `bytes`.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let (steps, rest) = bytes.as_chunks::<8>();
     let mut crc = u32::MAX;
     for step in steps {

@@ -9,7 +9,7 @@ mod throughput_support;
 
 use std::process::ExitCode;
 
-use throughput_support::{attribution, gemm, options::Options, sae, score, superposition};
+use throughput_support::{attribution, gemm, influence, options::Options, sae, score, superposition};
 
 const HELP: &str = "\
 throughput WORKLOAD [OPTIONS]: runs one workload and prints one JSON line
@@ -28,13 +28,15 @@ attribution     explains rows of a perceptron with rectifiers given by closures 
   --rows 256 --d 64 --width 256 --depth 2 --steps 50 --iterations 5
 score           scores predicted activations of every neuron of a model, with a bootstrap interval where resamples are asked for
   --neurons 307200 --sequences 10 --tokens 64 --resamples 0 --iterations 3
+influence       EK-FAC of a perceptron with two hidden layers and exact scores of all pairs; per_second counts pairs
+  --train 4096 --query 256 --d 512 --width 512
 
   --threads N   threads of the pool (default: all cores)
   --quick       small sizes, to see that it works
   --help        this text
 
 The line: workload, sizes, threads, seconds, per_second (operations of gemm, training steps of all instances, samples of
-autoencoders, rows explained, neurons scored), flops, peak_rss_bytes, checks.";
+autoencoders, rows explained, neurons scored, pairs scored), flops, peak_rss_bytes, checks.";
 
 fn main() -> ExitCode {
     match run() {
@@ -61,6 +63,7 @@ fn run() -> Result<String, String> {
     let body = || match workload {
         "attribution" => attribution::run(&options),
         "gemm" => gemm::run(&options),
+        "influence" => influence::run(&options),
         "superposition" => superposition::run(&options),
         "sae-train" => sae::train(&options),
         "sae-encode" => sae::encode(&options),

@@ -3,6 +3,7 @@
 
 pub mod attribution;
 pub mod gemm;
+pub mod influence;
 pub mod mlp;
 pub mod options;
 pub mod peak;

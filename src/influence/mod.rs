@@ -6,6 +6,8 @@
 //! | factors of the curvature | [`CovarianceAccumulator`], [`EigenBasis`], [`EigenvalueAccumulator`], [`fit_layer`] |
 //! | gradients of the model's own predictions | [`TrueFisherRows`], [`sample_labels`], [`gaussian_gradients`] |
 //! | inverses and other functions | [`LayerCurvature`], [`Spectral`], [`source_queries`] |
+//! | scores | [`Curvature`], [`Queries`], [`TopK`] |
+//! | scores made comparable | [`Scale`], [`relative_scores`], [`cosine_scores`], [`leverage_corrected`] |
 //! | exact solvers, series, projections: the other estimators | [`estimators`] |
 //! | candidates by shared words | [`prefilter`] |
 //! | agreement with models that were retrained | [`evaluate`] |
@@ -18,6 +20,8 @@ pub mod estimators;
 pub mod evaluate;
 pub mod prefilter;
 mod rows;
+mod score;
 
 pub use curvature::*;
 pub use rows::{Bias, Examples, LayerRows};
+pub use score::*;

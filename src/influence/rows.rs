@@ -320,6 +320,38 @@ impl<'a, T: Scalar> LayerRows<'a, T> {
         Ok(out)
     }
 
+    /// `‖G_e‖_F²` of every example, `(n_examples)`.
+    ///
+    /// # Errors
+    /// None for valid rows.
+    pub fn squared_norms(&self) -> Result<Array1<f64>> {
+        let mut out = Vec::with_capacity(self.n_examples());
+        for block in self.blocks::<f64>() {
+            for example in 0..block.n_examples() {
+                let rows = ndarray::Slice::from(block.rows_of(example));
+                let (a, g) = (block.a.slice_axis(Axis(0), rows), block.g.slice_axis(Axis(0), rows));
+                let ghost = a.nrows() * (a.ncols() + g.ncols()) <= a.ncols() * g.ncols();
+                let sum = if ghost {
+                    (product(&a, &a.t())? * product(&g, &g.t())?).sum()
+                } else {
+                    product(&g.t(), &a)?.iter().map(|x| x * x).sum()
+                };
+                out.push(sum);
+            }
+        }
+        Ok(Array1::from(out))
+    }
+
+    /// `Σ_t ‖ã_t‖ ‖g_t‖` of every example, a bound of the nuclear norm of its gradient.
+    pub(crate) fn row_products(&self) -> Array1<f64> {
+        let square = |row: ndarray::ArrayView1<'_, T>| row.iter().map(|x| x.as_f64() * x.as_f64()).sum::<f64>();
+        let product = |&row: &usize| {
+            let a = square(self.a.row(row)) + self.bias.columns() as f64;
+            libm::sqrt(a) * libm::sqrt(square(self.g.row(row)))
+        };
+        (0..self.n_examples()).map(|example| self.live_rows(example).iter().map(product).sum()).collect()
+    }
+
     /// Weight of an example in means over examples.
     #[must_use]
     pub(crate) fn example_weights(&self) -> Vec<f64> {
@@ -372,6 +404,22 @@ impl<'a, T: Scalar> LayerRows<'a, T> {
     /// Gathers the live rows of these examples.
     pub(crate) fn block<U: Scalar>(&self, examples: Range<usize>) -> Block<U> {
         let rows = &self.live[self.offsets[examples.start]..self.offsets[examples.end]];
+        let base = self.offsets[examples.start];
+        let starts = self.offsets[examples.start..=examples.end].iter().map(|offset| offset - base).collect();
+        self.copy(examples.start, rows.to_vec(), starts)
+    }
+
+    /// Gathers the live rows of some examples; they are numbered anew from 0.
+    pub(crate) fn gather<U: Scalar>(&self, examples: &[usize]) -> Block<U> {
+        let (mut rows, mut starts) = (Vec::new(), vec![0]);
+        for &example in examples {
+            rows.extend(self.live_rows(example));
+            starts.push(rows.len());
+        }
+        self.copy(0, rows, starts)
+    }
+
+    fn copy<U: Scalar>(&self, first: usize, rows: Vec<usize>, starts: Vec<usize>) -> Block<U> {
         let (width, d) = (self.a.ncols(), self.d_in());
         let mut a = Array2::from_elem((rows.len(), d), U::one());
         let mut g = Array2::zeros((rows.len(), self.d_out()));
@@ -380,9 +428,7 @@ impl<'a, T: Scalar> LayerRows<'a, T> {
             to.iter_mut().take(width).zip(self.a.row(row)).for_each(|(to, from)| *to = U::of(from.as_f64()));
             g.row_mut(at).zip_mut_with(&self.g.row(row), |to, from| *to = U::of(from.as_f64()));
         }
-        let base = self.offsets[examples.start];
-        let starts = self.offsets[examples.start..=examples.end].iter().map(|offset| offset - base).collect();
-        Block { first: examples.start, a, g, starts, rows: rows.to_vec() }
+        Block { first, a, g, starts, rows }
     }
 
     fn example_of(&self, row: usize) -> usize {

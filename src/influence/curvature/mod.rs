@@ -18,6 +18,7 @@ mod true_fisher;
 pub use basis::EigenBasis;
 pub use corrected::EigenvalueAccumulator;
 pub use covariance::{CovarianceAccumulator, CovarianceSettings, Structure};
+pub(super) use factor::Rotation;
 pub use factor::{FactorBasis, FactorHealth};
 pub use layer::{LayerCurvature, Strategy, fit_layer};
 pub use preconditioner::Preconditioner;

@@ -123,7 +123,7 @@ impl Counts {
 
     pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self> {
         let error = input.error("counts and weights that are not negative");
-        let mut weight =
+        let weight =
             |number: Result<f64>| number.and_then(|x| if x >= 0.0 && x.is_finite() { Ok(x) } else { Err(error) });
         Ok(Self {
             rows: input.u64("a number of rows")?,

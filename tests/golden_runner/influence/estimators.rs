@@ -9,7 +9,7 @@ use limpid::influence::{Damping, LayerRows};
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
-use super::rows::{Rows, text};
+use super::layer::{self, Layer, layers, rows};
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome};
 
@@ -28,20 +28,23 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
     Some(primitive(given))
 }
 
-/// The damping at `key`: absolute, or a share of `mean`.
+/// The damping of a case beside eigenvalues of this mean.
 fn damping(given: &Given<'_>, mean: impl FnOnce() -> limpid::Result<f64>) -> Result<f64, String> {
-    let object = given.nested("damping")?;
-    let value = if object.has("absolute") {
-        object.number("absolute")?
-    } else {
-        object.number("relative_mean")? * text(mean())?
-    };
-    object.done().map(|()| value)
+    match layer::damping(given)? {
+        Damping::Absolute(damping) => Ok(damping),
+        Damping::RelativeMean(share) => Ok(share * text(mean())?),
+        Damping::Factored(_) => Err("factored damping".to_owned()),
+    }
+}
+
+/// An error of the library in words.
+fn text<V>(result: limpid::Result<V>) -> Result<V, String> {
+    result.map_err(|error| error.to_string())
 }
 
 fn arnoldi<T: Scalar>(given: &Given<'_>) -> Answer {
-    let (train, query) = (Rows::<T>::layers(given, "train")?, Rows::<T>::layers(given, "query")?);
-    let (train, query) = (Rows::views(&train)?, Rows::views(&query)?);
+    let (train, query) = (layers::<T>(given, "train")?, layers::<T>(given, "query")?);
+    let (train, query) = (rows(&train)?, rows(&query)?);
     let fisher = text(FisherOperator::new(&train))?;
     let lambda = damping(given, || fisher.mean_eigenvalue())?;
     let lanczos = Lanczos { steps: given.count("steps")?, keep: given.count("keep")?, ..Lanczos::default() };
@@ -65,8 +68,8 @@ fn conjugate_gradient<T: Scalar>(given: &Given<'_>) -> Answer {
         }
         return Ok(vec![("solution", Outcome::tensor(&solution)), ("residual_norm", Outcome::tensor(&residual))]);
     }
-    let (train, query) = (Rows::<T>::layers(given, "train")?, Rows::<T>::layers(given, "query")?);
-    let (train, query) = (Rows::views(&train)?, Rows::views(&query)?);
+    let (train, query) = (layers::<T>(given, "train")?, layers::<T>(given, "query")?);
+    let (train, query) = (rows(&train)?, rows(&query)?);
     let fisher = text(FisherOperator::new(&train))?;
     let lambda = damping(given, || fisher.mean_eigenvalue())?;
     let right = text(gradients(&query))?;
@@ -78,15 +81,8 @@ fn conjugate_gradient<T: Scalar>(given: &Given<'_>) -> Answer {
 }
 
 fn data_inf<T: Scalar>(given: &Given<'_>) -> Answer {
-    let (train, query) = (Rows::<T>::layers(given, "train")?, Rows::<T>::layers(given, "query")?);
-    let object = given.nested("damping")?;
-    let damping = if object.has("absolute") {
-        Damping::Absolute(object.number("absolute")?)
-    } else {
-        Damping::RelativeMean(object.number("relative_mean")?)
-    };
-    object.done()?;
-    let found = text(datainf(&Rows::views(&train)?, &Rows::views(&query)?, damping))?;
+    let (train, query) = (layers::<T>(given, "train")?, layers::<T>(given, "query")?);
+    let found = text(datainf(&rows(&train)?, &rows(&query)?, layer::damping(given)?))?;
     Ok(vec![
         ("layer_scores", Outcome::tensor(&found.layer_scores)),
         ("scores", Outcome::tensor(&found.scores())),
@@ -95,9 +91,9 @@ fn data_inf<T: Scalar>(given: &Given<'_>) -> Answer {
 }
 
 fn exact_fisher<T: Scalar>(given: &Given<'_>) -> Answer {
-    let (train, query) = (Rows::<T>::layers(given, "train")?, Rows::<T>::layers(given, "query")?);
-    let fit = Rows::<T>::layers_or(given, "fit", "train")?;
-    let (train, query, fit) = (Rows::views(&train)?, Rows::views(&query)?, Rows::views(&fit)?);
+    let (train, query) = (layers::<T>(given, "train")?, layers::<T>(given, "query")?);
+    let fit = layers::<T>(given, if given.has("fit") { "fit" } else { "train" })?;
+    let (train, query, fit) = (rows(&train)?, rows(&query)?, rows(&fit)?);
     let fisher = text(FisherOperator::new(&fit))?;
     let lambda = damping(given, || fisher.mean_eigenvalue())?;
     let scores = text(text(DualFisher::new(&fit, lambda))?.scores(&query, &train))?;
@@ -114,8 +110,8 @@ fn exact_fisher<T: Scalar>(given: &Given<'_>) -> Answer {
 }
 
 fn lissa<T: Scalar>(given: &Given<'_>) -> Answer {
-    let (train, query) = (Rows::<T>::layers(given, "train")?, Rows::<T>::layers(given, "query")?);
-    let (train, query) = (Rows::views(&train)?, Rows::views(&query)?);
+    let (train, query) = (layers::<T>(given, "train")?, layers::<T>(given, "query")?);
+    let (train, query) = (rows(&train)?, rows(&query)?);
     let example = |value: &Value| value.as_u64().and_then(|e| usize::try_from(e).ok()).ok_or("order of no counts");
     let batch = |value: &Value| value.as_array().ok_or("order of no lists")?.iter().map(example).collect();
     let order = given.list("order")?.iter().map(batch).collect::<Result<Vec<Vec<usize>>, &str>>()?;
@@ -133,12 +129,12 @@ fn lissa<T: Scalar>(given: &Given<'_>) -> Answer {
 }
 
 /// Learning rate, rows of the training examples, rows of the queries.
-type Loaded<T> = (f64, Vec<Rows<T>>, Vec<Rows<T>>);
+type Loaded<T> = (f64, Vec<Layer<T>>, Vec<Layer<T>>);
 
 fn checkpoints<T: Scalar>(given: &Given<'_>) -> Answer {
     let read = |value: &Value| -> Result<Loaded<T>, String> {
         let given = Given::new(value.as_object().ok_or("a checkpoint that is not an object")?);
-        let (train, query) = (Rows::layers(&given, "train")?, Rows::layers(&given, "query")?);
+        let (train, query) = (layers(&given, "train")?, layers(&given, "query")?);
         let rate = given.number("learning_rate")?;
         given.done().map(|()| (rate, train, query))
     };
@@ -146,7 +142,7 @@ fn checkpoints<T: Scalar>(given: &Given<'_>) -> Answer {
     type Views<'a, T> = (f64, Vec<LayerRows<'a, T>>, Vec<LayerRows<'a, T>>);
     let views: Vec<Views<'_, T>> = loaded
         .iter()
-        .map(|(rate, train, query)| Ok((*rate, Rows::views(train)?, Rows::views(query)?)))
+        .map(|(rate, train, query)| Ok((*rate, rows(train)?, rows(query)?)))
         .collect::<Result<_, String>>()?;
     let checkpoints: Vec<Checkpoint<'_, '_, T>> =
         views.iter().map(|(rate, train, query)| Checkpoint { learning_rate: *rate, train, query }).collect();

@@ -5,11 +5,11 @@ use limpid::influence::evaluate::{
     LinearInfluence, LinearLoss, Measured, leave_one_out_agreement, linear_datamodeling_score, mislabel_detection,
 };
 use limpid::influence::prefilter::{DocumentCounts, Prefilter, Weighting};
-use limpid::influence::{Damping, Examples, LayerRows, LayerSpec, Spectral, Strategy, fit_layer};
+use limpid::influence::{Examples, LayerRows, LayerSpec, Spectral, Strategy, fit_layer};
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
-use super::rows::text;
+use super::layer;
 use crate::golden_runner::Answer;
 use crate::golden_runner::case::{Given, Outcome};
 
@@ -24,6 +24,11 @@ pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Option<Answer> {
         _ => return None,
     };
     Some(primitive(given))
+}
+
+/// An error of the library in words.
+fn text<V>(result: limpid::Result<V>) -> Result<V, String> {
+    result.map_err(|error| error.to_string())
 }
 
 /// The fitted model of a case.
@@ -85,17 +90,10 @@ fn self_influence<T: Scalar>(given: &Given<'_>) -> Result<Array1<f64>, String> {
             Ok(fit.slopes() * fit.slopes() * squares)
         }
         "ekfac" => {
-            let object = given.nested("damping")?;
-            let damping = if object.has("absolute") {
-                Damping::Absolute(object.number("absolute")?)
-            } else {
-                Damping::RelativeMean(object.number("relative_mean")?)
-            };
-            object.done()?;
             let g = fit.slopes().mapv(T::of).insert_axis(Axis(1));
             let rows = text(LayerRows::new(&x, &g, Examples::EachRow))?;
             let curvature = text(fit_layer(LayerSpec::of(0, &rows), Strategy::Ekfac, &rows))?;
-            text(text(curvature.preconditioner(&Spectral::DampedInverse(damping)))?.quad(&rows))
+            text(text(curvature.preconditioner(&Spectral::DampedInverse(layer::damping(given)?)))?.quad(&rows))
         }
         other => Err(format!("unknown strategy {other}")),
     }

@@ -1,8 +1,10 @@
 //! Golden cases of the influence area, by family.
 
+mod curvature;
 mod estimators;
 mod evaluate;
-mod rows;
+pub mod layer;
+mod score;
 
 use limpid::Scalar;
 
@@ -11,7 +13,7 @@ use super::case::Given;
 
 /// Runs one primitive of the area.
 pub fn run<T: Scalar>(name: &str, given: &Given<'_>) -> Answer {
-    let families = [estimators::run::<T>, evaluate::run::<T>];
+    let families = [curvature::run::<T>, estimators::run::<T>, evaluate::run::<T>, score::run::<T>];
     families
         .iter()
         .find_map(|family| family(name, given))

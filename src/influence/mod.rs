@@ -8,11 +8,17 @@
 //! | inverses and other functions | [`LayerCurvature`], [`Spectral`], [`source_queries`] |
 //! | scores | [`Curvature`], [`Queries`], [`TopK`] |
 //! | scores made comparable | [`Scale`], [`relative_scores`], [`cosine_scores`], [`leverage_corrected`] |
+//! | exact solvers, series, projections: the other estimators | [`estimators`] |
+//! | candidates by shared words | [`prefilter`] |
+//! | agreement with models that were retrained | [`evaluate`] |
 //!
 //! A score has no minus sign and no `1/N`: `s(q, i) = g_qᵀ (C + λ)⁻¹ g_i`. Where the query is a loss, a positive score says
 //! that training on the example lowered it, and removing the example changes it by about `+ s/N`.
 
 mod curvature;
+pub mod estimators;
+pub mod evaluate;
+pub mod prefilter;
 mod rows;
 mod score;
 

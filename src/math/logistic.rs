@@ -277,7 +277,7 @@ impl Point {
 }
 
 /// `log(1 + e^x)`.
-fn softplus(x: f64) -> f64 {
+pub(crate) fn softplus(x: f64) -> f64 {
     x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
 }
 

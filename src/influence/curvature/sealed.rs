@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     Covariance = 1,
     Eigenvalues = 2,
     TopK = 3,
+    DocumentCounts = 16,
 }
 
 /// Writes a body in its frame.

@@ -11,6 +11,8 @@ pub mod corpus;
 pub mod draft;
 mod frozen;
 pub mod geometry;
+pub mod influence;
+mod labelled;
 pub mod look;
 mod shape;
 pub mod states;

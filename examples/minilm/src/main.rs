@@ -9,6 +9,7 @@ use std::str::FromStr;
 use lexopt::prelude::*;
 use limpid_minilm::capture::{Capture, capture};
 use limpid_minilm::geometry::geometry;
+use limpid_minilm::influence::influence;
 use limpid_minilm::look::look;
 use limpid_minilm::states::states;
 use limpid_minilm::why::Settings;
@@ -23,6 +24,7 @@ limpid-minilm look     FILE MODEL_DIR --out DIR [--neurons 1,2,3]
 limpid-minilm states   MODEL_DIR TEXT_FILE --out FILE [--max-lines N] [--force]
 limpid-minilm similar  MODEL_DIR SENTENCE SENTENCE [--out DIR] [--json FILE] [--baseline TOKEN] [--budget N]
 limpid-minilm review   MODEL_DIR TEXT_FILE [--sentence TEXT] [--max-lines N] [and the options of similar]
+limpid-minilm influence MODEL_DIR TEXT_FILE [--sentence TEXT] [--max-lines N] [--out FILE]
 
 MODEL_DIR  Hugging Face BERT: config.json, model.safetensors, tokenizer.json
 capture    writes one layer's MLP activations, a row per token, to one safetensors file
@@ -31,6 +33,7 @@ look       sparsity, kurtosis and top tokens of neurons in a captured file: a pa
 states     all hidden states and activations of a few lines (20), for compare.py
 similar    which words make two sentences similar: attributions by several methods, on the terminal and as a page
 review     the same for the verdict of a classifier trained on lines that start with 0 (negative) or 1 (positive)
+influence  which labelled lines a classifier owes its verdicts to, and whether wrong labels are found; --out is a CSV of all lines
 Each line is a document; documents longer than the model's maximum are truncated. Layers and neurons count from 0.
 --baseline is the token that stands for absent words ([MASK]), --budget the most sentences that Shapley values take (1024).
 --json writes token ids and attributions for compare_attribution.py.
@@ -127,7 +130,11 @@ fn run() -> Result<ExitCode> {
             say(&review(model, text, options.sentence.as_deref(), options.max_lines, &options.why)?);
             Ok(ExitCode::SUCCESS)
         }
-        ("capture" | "geometry" | "look" | "states" | "similar" | "review", _) => {
+        ("influence", [model, text]) => {
+            say(&influence(model, text, options.sentence.as_deref(), options.max_lines, options.out.as_deref())?);
+            Ok(ExitCode::SUCCESS)
+        }
+        ("capture" | "geometry" | "look" | "states" | "similar" | "review" | "influence", _) => {
             Err(Error(format!("{}: not the paths it needs; --help tells all", command.display())))
         }
         (other, _) => Err(Error(format!("{other}: no such command; --help tells all"))),

@@ -1,11 +1,8 @@
 //! Why is a review positive, or negative? A logistic regression on sentence embeddings, and its logit explained.
 
-use std::fs;
 use std::path::Path;
 
-use limpid::Seed;
 use limpid::math::logistic::{Logistic, LogisticRegression};
-use limpid::math::random::below;
 use ndarray::{Array2, Axis};
 use tokenizers::Tokenizer;
 
@@ -15,6 +12,7 @@ use super::show::{Shown, text, write};
 use super::{BUDGET, Settings, record};
 use crate::bert::Bert;
 use crate::corpus::tokenizer;
+use crate::labelled::{Line, read};
 use crate::look::check_folder;
 use crate::{Error, Result};
 
@@ -22,30 +20,6 @@ use crate::{Error, Result};
 const C: f64 = 10.0;
 /// Lines that are read unless another number is asked for.
 const LINES: u32 = 2000;
-
-/// A labelled text.
-struct Line {
-    is_positive: bool,
-    text: String,
-}
-
-/// Reads lines such as `1 a fine film`, in an order of their own: files are often sorted by label.
-fn read(path: &Path) -> Result<Vec<Line>> {
-    let text = fs::read_to_string(path).map_err(|e| Error::at(path, e))?;
-    let mut lines = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let is_positive = match line.trim_start().split_once(char::is_whitespace) {
-            Some(("1", _)) => true,
-            Some(("0", _)) => false,
-            _ => return Err(Error(format!("{}, line {}: no 0 or 1 at its start", path.display(), number + 1))),
-        };
-        let text = line.trim_start()[1..].trim().to_owned();
-        lines.push(Line { is_positive, text });
-    }
-    let mut stream = Seed(0).stream(0, 0);
-    (1..lines.len()).rev().for_each(|last| lines.swap(last, below(&mut stream, last + 1)));
-    Ok(lines)
-}
 
 /// A probe, and what it was tried on.
 struct Head {

@@ -23,6 +23,7 @@
 //! | `std` | yes | run-time choice of vector instructions, the system's float functions, atomic files |
 //! | `rayon` | yes | parallel loops with the same floats as one thread |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
+//! | `faer` | no | eigenvectors of large matrices by divide and conquer |
 //! | `formats` | no | reading and writing of saved autoencoders, attributions and records of neurons as JSON |
 //!
 //! Without features the crate is `no_std` with `alloc`.

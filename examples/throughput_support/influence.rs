@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
+use limpid::Seed;
 use limpid::influence::{Bias, Curvature, Examples, LayerRows, Queries, QuerySettings, Spectral, Strategy};
 use limpid::math::gemm::product;
+use limpid::math::random::fill_normal;
 use ndarray::{Array1, Array2, Axis, Slice};
 use serde_json::json;
 
 use super::Measured;
-use super::mlp::{OUTPUTS, pattern};
+use super::mlp::OUTPUTS;
 use super::options::Options;
 
 /// What entered every layer, and the gradients at its output.
@@ -18,8 +20,9 @@ pub fn run(options: &Options) -> Result<String, String> {
     let [train, query, d, width] =
         options.sizes([("train", 4096, 64), ("query", 256, 8), ("d", 512, 12), ("width", 512, 10)])?;
     let sizes = [d, width, width, OUTPUTS];
-    let weights: Vec<_> = (0..3).map(|l| pattern(sizes[l], sizes[l + 1], 2.0 / (sizes[l] as f64).sqrt(), l)).collect();
-    let (train_x, query_x) = (pattern(train, d, 1.0, 99), pattern(query, d, 1.0, 7));
+    let weights: Vec<_> =
+        (0..3).map(|l| noise(sizes[l], sizes[l + 1], 2 + l as u64) * (2.0 / sizes[l] as f32).sqrt()).collect();
+    let (train_x, query_x) = (noise(train, d, 0), noise(query, d, 1));
     let start = Instant::now();
     let of_train = rows(&weights, &train_x)?;
     let train_layers = layers(&of_train)?;
@@ -47,6 +50,13 @@ pub fn run(options: &Options) -> Result<String, String> {
         }),
     }
     .line())
+}
+
+/// Normal numbers: a pattern would have no rank.
+fn noise(rows: usize, columns: usize, item: u64) -> Array2<f32> {
+    let mut x = vec![0.0; rows * columns];
+    fill_normal(&mut Seed(0).stream(0, item), 1.0, &mut x);
+    Array2::from_shape_fn((rows, columns), |(i, j)| x[i * columns + j])
 }
 
 /// Inputs and gradients of every layer; row `i` has the label `i % 10`.

@@ -2,6 +2,7 @@
 //!
 //! | step | what |
 //! |---|---|
+//! | what it will cost | [`Plan`] |
 //! | hand over the rows of every layer | [`LayerRows`] |
 //! | factors of the curvature | [`CovarianceAccumulator`], [`EigenBasis`], [`EigenvalueAccumulator`], [`fit_layer`] |
 //! | gradients of the model's own predictions | [`TrueFisherRows`], [`sample_labels`], [`gaussian_gradients`] |
@@ -18,10 +19,19 @@
 mod curvature;
 pub mod estimators;
 pub mod evaluate;
+mod plan;
 pub mod prefilter;
 mod rows;
 mod score;
 
-pub use curvature::*;
+pub use curvature::{
+    CovarianceAccumulator, CovarianceSettings, Damping, EigenBasis, EigenvalueAccumulator, FactorBasis, FactorHealth,
+    Fisher, LayerCurvature, LayerSpec, Preconditioner, Segment, Spectral, Strategy, Structure, TrueFisherRows, Unit,
+    fit_layer, gaussian_fisher_inputs, gaussian_gradients, label_gradients, sample_labels, source_queries,
+};
+pub use plan::{Contraction, Cost, LayerSize, Plan, PlanSettings};
 pub use rows::{Bias, Examples, LayerRows};
-pub use score::*;
+pub use score::{
+    Curvature, End, LayerQueries, Queries, QuerySettings, Scale, ScanReport, Scored, TopK, cosine_scores, leverage,
+    leverage_corrected, relative_scores,
+};

@@ -382,18 +382,27 @@ impl<'a, T: Scalar> LayerRows<'a, T> {
 
     /// All examples in order, so many at a time that they have about [`ROWS`] live rows; a cut depends on the rows alone.
     pub(crate) fn blocks<U: Scalar>(&self) -> impl Iterator<Item = Block<U>> + '_ {
-        self.cuts().map(|examples| self.block(examples))
+        self.blocks_of(ROWS)
+    }
+
+    /// As [`Self::blocks`], with about `rows` rows in each.
+    pub(crate) fn blocks_of<U: Scalar>(&self, rows: usize) -> impl Iterator<Item = Block<U>> + '_ {
+        self.cuts_of(rows).map(|examples| self.block(examples))
     }
 
     /// The ranges of examples that [`Self::blocks`] works through.
     pub(crate) fn cuts(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.cuts_of(ROWS)
+    }
+
+    fn cuts_of(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + '_ {
         let mut first = 0;
         core::iter::from_fn(move || {
             let start = first;
             let n = self.n_examples();
             (start < n).then(|| {
-                let most = self.offsets[start] + ROWS;
-                let limit = n.min(start + ROWS);
+                let most = self.offsets[start] + rows;
+                let limit = n.min(start + rows);
                 let fitting = self.offsets[start + 1..=limit].partition_point(|&end| end <= most);
                 first = start + fitting.max(1);
                 start..first

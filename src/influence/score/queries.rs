@@ -33,6 +33,9 @@ use crate::{Dims, Error, Result, Scalar};
 /// Most numbers that the queries of a layer may have.
 const MAX_NUMBERS: usize = 1 << 31;
 
+/// Training rows that are compared at once: enough for all threads.
+const ROWS: usize = 4096;
+
 /// How queries are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -191,7 +194,7 @@ impl<T: Scalar> LayerQueries<T> {
     pub fn add_scores_into(&self, train: &LayerRows<'_, T>, out: &mut Array2<T>) -> Result<()> {
         self.spec.check_rows(train)?;
         crate::error::check_shape("out", out, &[self.n, train.n_examples()])?;
-        for block in train.blocks::<T>() {
+        for block in train.blocks_of::<T>(ROWS) {
             let range = Slice::from(block.first..block.first + block.n_examples());
             let part = self.example_scores(block)?;
             out.slice_axis_mut(Axis(1), range).zip_mut_with(&part, |to, s| *to += *s);
@@ -206,7 +209,7 @@ impl<T: Scalar> LayerQueries<T> {
     pub fn add_token_scores_into(&self, train: &LayerRows<'_, T>, out: &mut Array2<T>) -> Result<()> {
         self.spec.check_rows(train)?;
         crate::error::check_shape("out", out, &[self.n, train.n_rows()])?;
-        for block in train.blocks::<T>() {
+        for block in train.blocks_of::<T>(ROWS) {
             let rows = block.rows.clone();
             let part = self.row_scores(&self.turned(block)?)?;
             for (mut to, from) in out.rows_mut().into_iter().zip(part.rows()) {
@@ -234,7 +237,7 @@ impl<T: Scalar> LayerQueries<T> {
         let block = self.turned(block)?;
         if block.one_row_each() {
             return match &self.form {
-                Form::Outer { g, a, filter } => super::outer::scores([g, a], [&block.g, &block.a], filter),
+                Form::Outer { g, a, filter } => Ok(super::outer::scores([g, a], [&block.g, &block.a], filter)),
                 _ => self.row_scores(&block),
             };
         }
@@ -261,7 +264,7 @@ impl<T: Scalar> LayerQueries<T> {
                     }
                 }
             }
-            Form::Outer { g, a, filter } => return super::outer::scores([g, a], [&block.g, &block.a], filter),
+            Form::Outer { g, a, filter } => return Ok(super::outer::scores([g, a], [&block.g, &block.a], filter)),
             Form::Dense(v) => {
                 for (v, mut to) in v.rows().into_iter().zip(out.rows_mut()) {
                     let v = self.matrix(v.as_slice().unwrap_or_default())?;

@@ -84,15 +84,27 @@ fn tiles<T: Scalar>(
     k: usize,
     rows: Range<usize>,
     columns: &Range<usize>,
+    consume: impl FnMut(Tile<'_, T>),
+) {
+    packed_tiles(&pack_rows(a, &rows, k), right, k, rows.len(), columns, &mut Vec::new(), consume);
+}
+
+/// The tiles of a block of rows that is packed.
+fn packed_tiles<T: Scalar>(
+    left: &[T],
+    right: &[T],
+    k: usize,
+    rows: usize,
+    columns: &Range<usize>,
+    values: &mut Vec<T>,
     mut consume: impl FnMut(Tile<'_, T>),
 ) {
-    let left = pack_rows(a, &rows, k);
     let tile_columns = TILE_VECTORS * T::LANES;
-    let mut values = vec![T::zero(); rows.len() * tile_columns];
-    let padded = rows.len().next_multiple_of(HEIGHT);
+    super::grow(values, rows * tile_columns);
+    let padded = rows.next_multiple_of(HEIGHT);
     for start in columns.clone().step_by(tile_columns) {
         let part = start..columns.end.min(start + tile_columns);
-        let out = &mut values[..rows.len() * part.len()];
+        let out = &mut values[..rows * part.len()];
         let first_panel = (start - columns.start) / width::<T>();
         for block in 0..k.div_ceil(DEPTH).max(1) {
             let depth = DEPTH.min(k - block * DEPTH);
@@ -106,6 +118,56 @@ fn tiles<T: Scalar>(
             }
         }
         consume(Tile { columns: part, values: out });
+    }
+}
+
+/// Rows of a left operand that is used again and again.
+pub(crate) struct PackedRows<T> {
+    rows: usize,
+    k: usize,
+    /// Blocks of [`TILE_ROWS`].
+    blocks: Vec<Vec<T>>,
+}
+
+impl<T: Scalar> PackedRows<T> {
+    /// Packs `a: (m, k)`.
+    pub(crate) fn new(a: ArrayView2<'_, T>) -> Self {
+        let (rows, k) = a.dim();
+        let a = Operand::new(a);
+        let blocks = (0..rows).step_by(TILE_ROWS).map(|row| pack_rows(&a, &(row..rows.min(row + TILE_ROWS)), k));
+        Self { rows, k, blocks: blocks.collect() }
+    }
+}
+
+/// Columns of a right operand that is used again and again.
+pub(crate) struct PackedColumns<T> {
+    n: usize,
+    k: usize,
+    panels: Vec<T>,
+}
+
+impl<T: Scalar> PackedColumns<T> {
+    /// Packs `b: (k, n)`, given by its columns `lines: (n, k)`.
+    pub(crate) fn new(lines: ArrayView2<'_, T>) -> Self {
+        let (n, k) = lines.dim();
+        let mut panels = vec![T::zero(); n.div_ceil(width::<T>()) * width::<T>() * k];
+        pack_columns(&Operand::new(lines), &(0..n), k, &mut panels);
+        Self { n, k, panels }
+    }
+}
+
+/// The product of packed operands on this thread, tile by tile with the first row of each; `values` is a buffer.
+pub(crate) fn for_each_packed_tile<T: Scalar>(
+    a: &PackedRows<T>,
+    b: &PackedColumns<T>,
+    values: &mut Vec<T>,
+    mut consume: impl FnMut(usize, Tile<'_, T>),
+) {
+    debug_assert_eq!(a.k, b.k);
+    for (block, left) in a.blocks.iter().enumerate() {
+        let first = block * TILE_ROWS;
+        let rows = TILE_ROWS.min(a.rows - first);
+        packed_tiles(left, &b.panels, a.k.min(b.k), rows, &(0..b.n), values, |tile| consume(first, tile));
     }
 }
 
@@ -152,7 +214,15 @@ mod tests {
                 state.iter_mut().zip(tile.values.chunks(wide)).for_each(|(row, values)| row.extend(values));
             });
             let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
-            assert_eq!(total, expected.into_raw_vec_and_offset().0, "{m}x{k}x{n}");
+            assert_eq!(total, expected.clone().into_raw_vec_and_offset().0, "{m}x{k}x{n}");
+            let (rows, columns) = (PackedRows::new(a.view()), PackedColumns::new(b.view()));
+            let mut packed = Array2::<f32>::zeros((m, n));
+            for_each_packed_tile(&rows, &columns, &mut Vec::new(), |first, tile| {
+                for (row, values) in tile.values.chunks(tile.columns.len()).enumerate() {
+                    tile.columns.clone().zip(values).for_each(|(column, v)| packed[[first + row, column]] = *v);
+                }
+            });
+            assert_eq!(packed, expected);
         }
     }
 }

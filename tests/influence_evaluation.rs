@@ -127,7 +127,7 @@ fn factored(
 #[test]
 fn exact_influence_ranks_models_trained_on_half_of_the_data() {
     let ((x, y), (query, label)) = (data(60, 42), data(8, 43));
-    let (n, subsets, ridge) = (60, 100, 0.05);
+    let (n, subsets, ridge) = (60, 100, 0.02);
     let mut masks = Array2::from_elem((subsets, n), false);
     let mut actual = Array2::zeros((subsets, 8));
     for subset in 0..subsets {
@@ -151,7 +151,7 @@ fn exact_influence_ranks_models_trained_on_half_of_the_data() {
     let identity = lds(&(query.dot(&x.t()) * &of_query.insert_axis(Axis(1)) * &of_train.insert_axis(Axis(0))));
     let ekfac = lds(&factored(&x, &y, (&query, &label), &theta, Strategy::Ekfac));
     let [exact_mean, identity, ekfac] = [&exact, &identity, &ekfac].map(|score| score.mean.unwrap());
-    assert!(exact_mean > 0.94 && exact_mean > identity + 0.1, "{exact_mean} {identity}");
+    assert!(exact_mean > 0.94 && exact_mean > identity + 0.05, "{exact_mean} {identity}");
     assert!(ekfac > 0.85 && ekfac > identity, "{ekfac} {identity}");
     let (low, high) = exact.interval(0.95, 499, Seed(0)).unwrap().unwrap();
     assert!(low <= exact_mean && exact_mean <= high);

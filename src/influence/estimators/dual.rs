@@ -77,7 +77,7 @@ impl<'l, 'a, T: Scalar> DualFisher<'l, 'a, T> {
         check_each("sum of the weights", &[total], "> 0", |x: f64| x > 0.0)?;
         let roots = weights.mapv(libm::sqrt);
         let mut kernel =
-            gram(fit, fit, damping)? * &roots.view().insert_axis(Axis(0)) * &roots.view().insert_axis(Axis(1));
+            gram(fit, fit, damping)? * roots.view().insert_axis(Axis(0)) * roots.view().insert_axis(Axis(1));
         kernel.diag_mut().iter_mut().for_each(|x| *x += total);
         let factor = Cholesky::new(&kernel, "the damped matrix of inner products")?;
         Ok(Self { fit, damping: damping.to_vec(), roots, factor })
@@ -92,8 +92,8 @@ impl<'l, 'a, T: Scalar> DualFisher<'l, 'a, T> {
         check_like("query", query, self.fit)?;
         check_like("train", train, self.fit)?;
         let roots = self.roots.view().insert_axis(Axis(0));
-        let to_fit = gram(query, self.fit, &self.damping)? * &roots;
-        let from_fit = gram(train, self.fit, &self.damping)? * &roots;
+        let to_fit = gram(query, self.fit, &self.damping)? * roots;
+        let from_fit = gram(train, self.fit, &self.damping)? * roots;
         let solved = solve_rows(&self.factor, to_fit)?;
         Ok(gram(query, train, &self.damping)? - product(&solved, &from_fit.t())?)
     }

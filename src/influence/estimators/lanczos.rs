@@ -74,6 +74,9 @@ pub enum Complement {
     Dropped,
 }
 
+/// The basis in rows, the diagonal of `T`, and what stands beside it.
+type Krylov = (Array2<f64>, Vec<f64>, Vec<f64>);
+
 impl Lanczos {
     /// Runs from a random start.
     ///
@@ -123,12 +126,7 @@ impl Lanczos {
         Ok(LowRankCurvature { values: eigen.values.select(Axis(0), &largest), vectors, steps: k })
     }
 
-    /// The basis in rows, the diagonal of `T`, and what stands beside it.
-    fn krylov<A: LinearOperator>(
-        &self,
-        operator: &mut A,
-        start: &ArrayRef1<f64>,
-    ) -> Result<(Array2<f64>, Vec<f64>, Vec<f64>), A::Error> {
+    fn krylov<A: LinearOperator>(&self, operator: &mut A, start: &ArrayRef1<f64>) -> Result<Krylov, A::Error> {
         let (dim, steps) = (start.len(), self.steps.min(start.len()));
         let mut basis = Array2::zeros((steps, dim));
         let (mut diagonal, mut off_diagonal) = (Vec::new(), Vec::new());

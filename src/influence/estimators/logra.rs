@@ -174,7 +174,7 @@ pub(super) fn second_moment(features: &Array2<f64>, weights: &[f64]) -> Result<A
     let total: f64 = weights.iter().sum();
     check_each("sum of the weights", &[total], "> 0", |x: f64| x > 0.0)?;
     let shares: Array1<f64> = weights.iter().map(|weight| weight / total).collect();
-    product(&(features * &shares.insert_axis(Axis(1))).t(), features)
+    product(&(features * shares.insert_axis(Axis(1))).t(), features)
 }
 
 /// Mean of the diagonal.

@@ -150,7 +150,7 @@ impl TrackStar {
         let eigen = symmetric_eigen(&mixed)?;
         // rounding makes some eigenvalues a little negative
         let roots = eigen.values.mapv(|l| 1.0 / libm::sqrt(l.max(0.0) + damping));
-        product(&(&eigen.vectors * &roots.insert_axis(Axis(0))), &eigen.vectors.t())
+        product(&(&eigen.vectors * roots.insert_axis(Axis(0))), &eigen.vectors.t())
     }
 }
 

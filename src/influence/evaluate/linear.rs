@@ -177,7 +177,7 @@ impl LinearInfluence {
         let (z, y) = predictions(self.loss, &x, y, &self.theta, "query y")?;
         let slope: Array1<f64> = z.iter().zip(&y).map(|(&z, &y)| self.loss.slope(z, y)).collect();
         let scores = product(&x, &self.solved.t())?;
-        Ok(scores * &slope.insert_axis(Axis(1)) * &self.slope.view().insert_axis(Axis(0)))
+        Ok(scores * slope.insert_axis(Axis(1)) * self.slope.view().insert_axis(Axis(0)))
     }
 
     /// Scores of the examples for themselves, `(n)`.

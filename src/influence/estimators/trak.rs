@@ -99,7 +99,7 @@ impl Trak {
     #[must_use]
     pub fn scores(&self) -> Option<Array2<f64>> {
         let count = self.checkpoints as f64;
-        (self.checkpoints > 0).then(|| &self.kernel * self.weights.view().insert_axis(Axis(0)) / (count * count))
+        (self.checkpoints > 0).then(|| &self.kernel * &self.weights.view().insert_axis(Axis(0)) / (count * count))
     }
 
     /// Adds the checkpoints of `other`, made for the same examples and queries.

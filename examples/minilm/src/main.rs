@@ -39,8 +39,8 @@ explain    explains every MLP neuron by tokens and stretches of tokens, scores i
 Each line is a document; documents longer than the model's maximum are truncated. Layers and neurons count from 0.
 --baseline is the token that stands for absent words ([MASK]), --budget the most sentences that Shapley values take (1024).
 --full is the number of neurons that are shown with texts (120), --stretches that of stretches that are known (12288); --features
-is the size of the dictionary of --layer (3072 of the middle layer; 0 for none), of which --k (32) are active at a token, trained
-in --steps (600) on --rows tokens (65536).
+is the size of the dictionary of --layer (2048 of the middle layer; 0 for none), of which --k (32) are active at a token, trained
+in --steps (400) on --rows tokens (65536).
 --json writes token ids and attributions for compare_attribution.py.
 --force replaces an existing FILE. RAYON_NUM_THREADS sets the number of threads.
 ";

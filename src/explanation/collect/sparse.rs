@@ -80,7 +80,9 @@ fn update_sequence<T: Scalar>(stats: &mut NeuronStats, entries: &[SparseActivati
         for place in &sequence.places {
             match rest {
                 [entry, after @ ..] if entry.at as usize == place.at => {
-                    stats.value(&mut row, entry.value.as_f64(), place.position, place.token);
+                    let value = entry.value.as_f64();
+                    row.add(value, place.position);
+                    stats.value(value, place.token);
                     rest = after;
                 }
                 _ => first_zero = first_zero.or(Some(place)),

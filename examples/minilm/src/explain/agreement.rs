@@ -50,13 +50,16 @@ impl Agreement {
 
     /// Takes up a document that explanations were not made from.
     pub(crate) fn add(&mut self, part: Part, reading: &Reading, predicted: &[Array2<f32>; KINDS]) -> Result<()> {
-        let [table, ngrams] = predicted.each_ref().map(|prediction| stats(&reading.activations, prediction));
-        let pairs = table?.into_iter().zip(ngrams?).map(|(table, ngrams)| [table, ngrams]);
+        let mut pairs = vec![Pairs::default(); self.len()];
+        for (kind, prediction) in predicted.iter().enumerate() {
+            let all = stats(&reading.activations, prediction)?;
+            pairs.iter_mut().zip(all).for_each(|(pairs, stats)| pairs[kind] = stats);
+        }
         match part {
             Part::Train => {}
-            Part::Calibrate => self.calibration.iter_mut().zip(pairs).for_each(|(sum, pairs)| merge(sum, &pairs)),
+            Part::Calibrate => self.calibration.iter_mut().zip(&pairs).for_each(|(sum, pairs)| merge(sum, pairs)),
             Part::Score(group) => {
-                self.groups.iter_mut().zip(pairs.clone()).for_each(|(groups, pairs)| merge(&mut groups[group], &pairs));
+                self.groups.iter_mut().zip(&pairs).for_each(|(groups, pairs)| merge(&mut groups[group], pairs));
                 let line = reading.line;
                 let peaks = reading.activations.fold_axis(Axis(0), f32::NEG_INFINITY, |most, x| most.max(*x));
                 let of = |(&peak, pairs)| Document { peak, line, pairs };
@@ -136,7 +139,7 @@ mod tests {
     fn reading(line: u32) -> (Reading, [Array2<f32>; KINDS]) {
         let mut stream = Seed(5).stream(1, u64::from(line));
         let mut random = || Array2::from_shape_fn((4 + line as usize % 3, 3), |_| uniform::<f32>(&mut stream));
-        let (activations, predicted) = (random(), [random(), random()]);
+        let (activations, predicted) = (random(), [random(), random(), random()]);
         let tokens = vec![0; activations.nrows()];
         (Reading { line, tokens, activations }, predicted)
     }

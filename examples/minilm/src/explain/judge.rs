@@ -28,7 +28,7 @@ pub(crate) struct Judged {
     pub(crate) random: Defined<f64>,
 }
 
-/// What both explanations of a unit are worth.
+/// What the explanations of a unit are worth.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Verdict {
     pub(crate) of: [Judged; KINDS],
@@ -67,7 +67,7 @@ fn verdict(agreement: &Agreement, unit: usize, bootstrap: &Bootstrap) -> Result<
             random: of(&random.iter().collect::<Vec<_>>()),
         })
     };
-    Ok(Verdict { of: [judged(0)?, judged(1)?], gain: bootstrap.difference(&groups[1], &groups[0])? })
+    Ok(Verdict { of: [judged(0)?, judged(1)?, judged(2)?], gain: bootstrap.difference(&groups[1], &groups[0])? })
 }
 
 /// ```text

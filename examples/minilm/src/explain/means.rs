@@ -3,16 +3,18 @@
 //! They are those of `limpid::explanation::simulate::{TokenTable, NgramSettings}`, which take the records of one neuron; all
 //! neurons share the stretches, so that here a place of the text costs one row of sums for each stretch that ends there.
 
-use ndarray::{Array2, ArrayRef1, ArrayView1};
+use ndarray::{Array2, ArrayRef1, ArrayView1, Axis, Slice};
 
 use super::stretch::Stretches;
 use super::sweep::Reading;
 
-/// How explanations predict, by their place in arrays of [`KINDS`].
-pub(crate) const NAMES: [&str; KINDS] = ["token table", "n-grams"];
-pub(crate) const KINDS: usize = 2;
+/// What predicts a unit, by its place in arrays of [`KINDS`]: two explanations of it, and as a floor one of another unit.
+pub(crate) const NAMES: [&str; KINDS] = ["token table", "n-grams", "another's n-grams"];
+pub(crate) const KINDS: usize = 3;
+/// Those of them that explain.
+pub(crate) const EXPLANATIONS: usize = 2;
 /// Length of the longest stretch that each looks at.
-const LONGEST: [usize; KINDS] = [1, super::stretch::ORDER];
+const LONGEST: [usize; EXPLANATIONS] = [1, super::stretch::ORDER];
 
 /// Means `(stretches, n)`, the first row over all places.
 pub(crate) struct Means {
@@ -52,7 +54,7 @@ impl Means {
 
     /// Predictions `(t, n)` of each kind; a token that is not known gets the mean of all.
     pub(crate) fn predict(&self, stretches: &Stretches, tokens: &[u32]) -> [Array2<f32>; KINDS] {
-        LONGEST.map(|longest| {
+        let [table, ngrams] = LONGEST.map(|longest| {
             let mut out = Array2::zeros((tokens.len(), self.means.ncols()));
             for (at, mut row) in out.rows_mut().into_iter().enumerate() {
                 let known = stretches.ending(tokens, at).take(longest + 1).filter_map(|stretch| self.row(stretch));
@@ -61,7 +63,14 @@ impl Means {
                 }
             }
             out
-        })
+        });
+        // the unit that is half of all away: of another layer, where there are several
+        let n = ngrams.ncols();
+        let (first, last) = ngrams.view().split_at(Axis(1), n / 2);
+        let mut others = Array2::zeros(ngrams.raw_dim());
+        others.slice_axis_mut(Axis(1), Slice::from(..n - n / 2)).assign(&last);
+        others.slice_axis_mut(Axis(1), Slice::from(n - n / 2..)).assign(&first);
+        [table, ngrams, others]
     }
 }
 
@@ -102,6 +111,7 @@ mod tests {
                 ActivationRecord::new(names(&reading.tokens), activations).unwrap()
             };
             let records: Vec<_> = all.iter().map(record).collect();
+            assert_eq!(found[2].column(neuron), found[1].column((neuron + 2) % 5));
             for (kind, order) in [(0, 1), (1, ORDER)] {
                 let settings = NgramSettings { order, min_count: 4, unseen: Unseen::GlobalMean };
                 let (expected, _) = settings.fit(&records).unwrap().predict::<f32>(&names(&unknown));

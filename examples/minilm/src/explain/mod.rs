@@ -76,9 +76,9 @@ impl Default for Settings {
             max_lines: None,
             stretches: 12_288,
             layer: None,
-            features: 3072,
+            features: 2048,
             k: 32,
-            steps: 600,
+            steps: 400,
             rows: 65_536,
             full: 120,
             seed: 0,
@@ -145,7 +145,7 @@ fn check(settings: &Settings) -> Result<()> {
     let Settings { features, k, stretches, rows, steps, .. } = *settings;
     let ranges = [
         ("--features", features, 0..=1 << 17),
-        ("--k", k, 1..=features.max(1)),
+        ("--k", k, 1..=if features == 0 { usize::MAX } else { features }),
         ("--stretches", stretches, 1..=1 << 20),
         ("--rows", rows, 1..=1 << 22),
         ("--steps", steps, 1..=1 << 20),

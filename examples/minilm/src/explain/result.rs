@@ -180,7 +180,7 @@ fn lists(all: &[Found<'_>], settings: &Settings, words: &Words<'_>) -> Result<()
         let layers = found.source.layers.clone().count();
         let wide = found.verdicts.len() / layers;
         let mut text = String::from("layer,number,density,mean,largest");
-        for by in ["table", "ngram"] {
+        for by in ["table", "ngram", "other"] {
             text += &format!(",{by}_score,{by}_low,{by}_high,{by}_explained,{by}_top_and_random,{by}_random");
         }
         text += ",tokens\n";

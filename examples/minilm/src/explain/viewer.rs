@@ -7,7 +7,7 @@ use limpid::explanation::Defined;
 use serde_json::{Value, json};
 
 use super::excerpt::{Excerpt, Shown};
-use super::means::NAMES;
+use super::means::{EXPLANATIONS, NAMES};
 use super::result::Counted;
 use super::word::Words;
 use super::{Found, Settings};
@@ -71,7 +71,7 @@ pub(crate) fn write(
             "explained from {} tokens of {} documents, scored on {} tokens of {} others",
             train.tokens, train.documents, scored.tokens, scored.documents
         ),
-        "explanations": NAMES,
+        "explanations": &NAMES[..EXPLANATIONS],
         "quantiles": QUANTILES,
         "kinds": kinds,
         "words": dictionary.texts,
@@ -160,6 +160,6 @@ fn text(line: u32, is_top: bool, excerpt: &Excerpt, dictionary: &mut Dictionary<
         "top": is_top,
         "words": excerpt.tokens.iter().map(|&token| dictionary.number(token)).collect::<Vec<_>>(),
         "real": numbers(&excerpt.real),
-        "simulated": excerpt.simulated.each_ref().map(|values| numbers(values)),
+        "simulated": excerpt.simulated[..EXPLANATIONS].iter().map(|values| numbers(values)).collect::<Vec<_>>(),
     })
 }

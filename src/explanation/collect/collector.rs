@@ -14,6 +14,7 @@ use super::sparse::{self, SparseActivation};
 use super::token_table::TokenCounts;
 use super::top_activations::Hit;
 use crate::error::{check_length, check_limit, check_shape};
+use crate::math::double::Double;
 use crate::math::merge::{Bytes, Merge, Reader};
 use crate::math::par;
 use crate::math::simd::{dispatch, level};
@@ -214,7 +215,11 @@ fn update_dense<T: Scalar>(
             lanes.add(&values, place.position);
             neurons.iter_mut().zip(&values).for_each(|(stats, &value)| stats.value(value, place.token));
         }
-        neurons.iter_mut().enumerate().for_each(|(lane, stats)| stats.sequence(sequence.document, &lanes.row(lane)));
+        let sums = lanes.power_sums();
+        for (lane, stats) in neurons.iter_mut().enumerate() {
+            let sums = sums.each_ref().map(|[high, low]| Double { high: high[lane], low: low[lane] });
+            stats.sequence(sequence.document, &lanes.row(lane), sums);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What many neurons do in one sequence, side by side: to the bit what a [`Row`] of each would hold, in loops over neurons
 //! instead of branches, so that vectors can do them.
 
-use super::row::{Extreme, LARGEST, Row, SMALLEST};
+use super::row::{Extreme, LARGEST, Row, SMALLEST, power_sums};
 
 /// Neurons that are worked on at once; all that is known of them stays in the cache.
 pub(super) const LANES: usize = 64;
@@ -19,7 +19,8 @@ pub(super) struct Lanes {
     least_at: Lane<u64>,
     largest: Lane<f64>,
     largest_at: Lane<u64>,
-    active: Lane<u64>,
+    /// Whole numbers.
+    active: Lane<f64>,
     pivot: Lane<f64>,
     powers: [Lane<f64>; 4],
 }
@@ -33,7 +34,7 @@ impl Lanes {
             least_at: [0; LANES],
             largest: [f64::NEG_INFINITY; LANES],
             largest_at: [0; LANES],
-            active: [0; LANES],
+            active: [0.0; LANES],
             pivot: [0.0; LANES],
             powers: [[0.0; LANES]; 4],
         }
@@ -58,9 +59,9 @@ impl Lanes {
             self.largest[lane] = if more { plain } else { self.largest[lane] };
             self.largest_at[lane] = if more { position } else { self.largest_at[lane] };
             let active = taken & (size >= SMALLEST);
-            let first = active & (self.active[lane] == 0);
+            let first = active & (self.active[lane] == 0.0);
             self.pivot[lane] = if first { value } else { self.pivot[lane] };
-            self.active[lane] += u64::from(active);
+            self.active[lane] += if active { 1.0 } else { 0.0 };
             // adding 0 leaves a sum as it is: none is ever -0
             let distance = if active { value - self.pivot[lane] } else { 0.0 };
             let square = distance * distance;
@@ -71,6 +72,21 @@ impl Lanes {
         }
     }
 
+    /// [`Row::power_sums`] of every neuron, high parts and low parts.
+    #[inline(always)]
+    pub(super) fn power_sums(&self) -> [[Lane<f64>; 2]; 4] {
+        let mut out = [[[0.0; LANES]; 2]; 4];
+        let [p1, p2, p3, p4] = &self.powers;
+        for lane in 0..LANES {
+            let powers = [p1[lane], p2[lane], p3[lane], p4[lane]];
+            let [s1, s2, s3, s4] = power_sums(self.active[lane], self.pivot[lane], powers);
+            for (out, sum) in out.iter_mut().zip([s1, s2, s3, s4]) {
+                (out[0][lane], out[1][lane]) = (sum.high, sum.low);
+            }
+        }
+        out
+    }
+
     /// What one neuron did.
     pub(super) fn row(&self, lane: usize) -> Row {
         let extreme = |value, at: u64| Extreme { value, position: u32::try_from(at).unwrap_or(u32::MAX) };
@@ -79,11 +95,17 @@ impl Lanes {
             skipped: self.places - self.count[lane],
             least: extreme(self.least[lane], self.least_at[lane]),
             largest: extreme(self.largest[lane], self.largest_at[lane]),
-            active: self.active[lane],
+            active: whole(self.active[lane]),
             pivot: self.pivot[lane],
             powers: self.powers.map(|power| power[lane]),
         }
     }
+}
+
+/// A count of places.
+fn whole(count: f64) -> u64 {
+    // a sequence is no longer than positions reach
+    num_traits::ToPrimitive::to_u64(&count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -110,8 +132,11 @@ mod tests {
                 row.add(value, position + 7);
             });
         }
+        let sums = lanes.power_sums();
         rows.iter().enumerate().for_each(|(lane, row)| {
             assert_eq!(lanes.row(lane), *row);
+            let found = sums.map(|[high, low]| (high[lane].to_bits(), low[lane].to_bits()));
+            assert_eq!(found, row.power_sums().map(|sum| (sum.high.to_bits(), sum.low.to_bits())));
             assert!(lanes.row(lane).powers.iter().zip(row.powers).all(|(a, b)| a.to_bits() == b.to_bits()));
         });
         assert_eq!(Lanes::new().row(3), Row::default());

@@ -12,6 +12,7 @@ use super::token_table::TokenTable;
 use super::top_activations::{Hit, TopActivations};
 use crate::Result;
 use crate::explanation::Side;
+use crate::math::double::Double;
 use crate::math::merge::{Bytes, Merge, Reader};
 
 /// Statistics of one neuron over all sequences seen.
@@ -119,9 +120,9 @@ impl NeuronStats {
         }
     }
 
-    /// Takes up a whole sequence, whose values were given.
-    pub(super) fn sequence(&mut self, document: u64, row: &Row) {
-        self.moments.push(row);
+    /// Takes up a whole sequence, whose values were given, with the power sums of its row.
+    pub(super) fn sequence(&mut self, document: u64, row: &Row, sums: [Double; 4]) {
+        self.moments.push(row, sums);
         if row.count == 0 {
             return;
         }

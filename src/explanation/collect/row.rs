@@ -99,17 +99,23 @@ impl Row {
 
     /// Sums of the powers 1 to 4 of all values.
     pub(super) fn power_sums(&self) -> [Double; 4] {
-        let [n, c, two, three, four, six] = [self.active as f64, self.pivot, 2.0, 3.0, 4.0, 6.0].map(Double::from);
-        let [d1, d2, d3, d4] = self.powers.map(Double::from);
-        let square = c * c;
-        let cube = square * c;
-        [
-            n * c + d1,
-            n * square + two * c * d1 + d2,
-            n * cube + three * (square * d1 + c * d2) + d3,
-            n * (square * square) + four * (cube * d1 + c * d3) + six * square * d2 + d4,
-        ]
+        power_sums(self.active as f64, self.pivot, self.powers)
     }
+}
+
+/// Sums of the powers 1 to 4 of `n` values, from the sums of the powers of their distances to `pivot`.
+#[inline(always)]
+pub(super) fn power_sums(n: f64, pivot: f64, powers: [f64; 4]) -> [Double; 4] {
+    let [n, c, two, three, four, six] = [n, pivot, 2.0, 3.0, 4.0, 6.0].map(Double::from);
+    let [d1, d2, d3, d4] = powers.map(Double::from);
+    let square = c * c;
+    let cube = square * c;
+    [
+        n * c + d1,
+        n * square + two * c * d1 + d2,
+        n * cube + three * (square * d1 + c * d2) + d3,
+        n * (square * square) + four * (cube * d1 + c * d3) + six * square * d2 + d4,
+    ]
 }
 
 #[cfg(test)]

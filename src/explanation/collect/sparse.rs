@@ -92,5 +92,5 @@ fn update_sequence<T: Scalar>(stats: &mut NeuronStats, entries: &[SparseActivati
     if let Some(place) = first_zero {
         stats.zeros(&mut row, (sequence.places.len() - entries.len()) as u64, place.position);
     }
-    stats.sequence(sequence.document, &row);
+    stats.sequence(sequence.document, &row, row.power_sums());
 }

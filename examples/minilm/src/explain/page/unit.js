@@ -85,7 +85,8 @@ function paragraph(text, most) {
       make("span", { class: "real", level: level(text.real[i]) }, bare),
       make("span", { class: "simulated", level: level(guess[i]) }),
       make("small", { class: "number" }, short(text.real[i])), make("small", { class: "number" }, short(guess[i])));
-    if (i > 0 && bare !== written && !/^[.,!?;:)']$/.test(bare)) token.classList.add("start");
+    const before = i > 0 ? words[text.words[i - 1]].trim() : "";
+    if (i > 0 && bare !== written && !/^[.,!?;:)']$/.test(bare) && !/^['(\[]$/.test(before)) token.classList.add("start");
     return token;
   });
   const peak = Math.max(...text.real);

@@ -60,7 +60,12 @@ fn collecting(c: &mut Criterion) {
     let entries: Vec<SparseActivation<f32>> = sparse
         .indexed_iter()
         .filter(|(_, value)| **value != 0.0)
-        .map(|((row, at, neuron), &value)| SparseActivation { row: small(row), at: small(at), neuron: small(neuron), value })
+        .map(|((row, at, neuron), &value)| SparseActivation {
+            row: small(row),
+            at: small(at),
+            neuron: small(neuron),
+            value,
+        })
         .collect();
     let mut collector = warm(default, &sparse);
     group.bench_function("the same of which 1 % are not 0, sparse", |bench| {
@@ -76,7 +81,8 @@ fn scoring(c: &mut Criterion) {
     let truth = activations((SCORED, 10, TOKENS), 1.0);
     let mut prediction = truth.clone();
     prediction.iter_mut().enumerate().for_each(|(at, x)| *x += (at % 7) as f32 * 0.1);
-    let resampled = |resamples| Batch { bootstrap: Some(Bootstrap { resamples, ..Bootstrap::default() }), ..Batch::default() };
+    let resampled =
+        |resamples| Batch { bootstrap: Some(Bootstrap { resamples, ..Bootstrap::default() }), ..Batch::default() };
     for (name, batch) in [
         ("four scores", Batch::default()),
         ("with ranks", Batch { ranks: true, ..Batch::default() }),
@@ -94,7 +100,8 @@ fn scoring(c: &mut Criterion) {
 fn records(count: usize, seed: u64) -> Vec<ActivationRecord<f32>> {
     let mut stream = Seed(seed).stream(0, 0);
     let mut record = |_| {
-        let tokens: Vec<String> = (0..TOKENS).map(|_| format!(" w{}", below(&mut stream, 5000).min(below(&mut stream, 5000)))).collect();
+        let tokens: Vec<String> =
+            (0..TOKENS).map(|_| format!(" w{}", below(&mut stream, 5000).min(below(&mut stream, 5000)))).collect();
         let values: Array1<f32> = (0..TOKENS).map(|_| below(&mut stream, 10) as f32).collect();
         ActivationRecord::new(tokens, values).expect("a value for each token")
     };
@@ -150,7 +157,8 @@ fn reading(c: &mut Criterion) {
             (0..TOKENS).all(|_| expected_value(top(), DigitPolicy::Merged).is_ok())
         });
     });
-    let report: Vec<String> = tokens.iter().enumerate().map(|(at, token)| format!("('{}', 0.{})", token.trim(), at % 10)).collect();
+    let report: Vec<String> =
+        tokens.iter().enumerate().map(|(at, token)| format!("('{}', 0.{})", token.trim(), at % 10)).collect();
     let report = format!("[{}]\n(1, 0.75)", report.join(", "));
     group.bench_function("a rating of its own tokens", |bench| bench.iter(|| parse(black_box(&report), &[])));
     group.finish();

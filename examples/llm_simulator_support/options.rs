@@ -50,7 +50,11 @@ impl Options {
                 other => return Err(other.unexpected().into()),
             }
         }
-        if (1..=10_000).contains(&options.texts) { Ok(Some(options)) } else { Err("--texts: not between 1 and 10000".into()) }
+        if (1..=10_000).contains(&options.texts) {
+            Ok(Some(options))
+        } else {
+            Err("--texts: not between 1 and 10000".into())
+        }
     }
 }
 

@@ -55,7 +55,10 @@ fn fits(explanation: &str, token: &str) -> bool {
 
 /// As of a model that is fairly sure, and now and then says something that is no digit.
 fn likeliest(explanation: &str, token: &str) -> Likeliest {
-    let digits =
-        if fits(explanation, token) { [("8", 0.5), ("10", 0.3), ("0", 0.1)] } else { [("0", 0.85), ("1", 0.05), ("8", 0.02)] };
+    let digits = if fits(explanation, token) {
+        [("8", 0.5), ("10", 0.3), ("0", 0.1)]
+    } else {
+        [("0", 0.85), ("1", 0.05), ("8", 0.02)]
+    };
     digits.iter().chain(&[("the", 0.05)]).map(|(digit, p): &(&str, f64)| ((*digit).to_owned(), p.ln())).collect()
 }

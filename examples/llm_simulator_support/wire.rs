@@ -67,7 +67,11 @@ fn read(value: &Value, ask: Ask) -> Option<Answer> {
     };
     Some(match ask {
         Ask::Echo => Answer::Echo {
-            tokens: value["tokens"].as_array()?.iter().map(|token| token.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+            tokens: value["tokens"]
+                .as_array()?
+                .iter()
+                .map(|token| token.as_str().map(str::to_owned))
+                .collect::<Option<_>>()?,
             // the first token has none, which is null
             likeliest: value["likeliest"]
                 .as_array()?

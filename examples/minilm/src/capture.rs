@@ -112,12 +112,7 @@ fn write(model: &Bert, settings: &Capture, mut source: Documents, all: u64, writ
 }
 
 /// Splits documents, which are sorted by `length`, into batches of at most `most` documents and `padded` tokens.
-pub(crate) fn batches<D>(
-    mut sorted: &[D],
-    length: impl Fn(&D) -> usize,
-    most: usize,
-    padded: usize,
-) -> Vec<&[D]> {
+pub(crate) fn batches<D>(mut sorted: &[D], length: impl Fn(&D) -> usize, most: usize, padded: usize) -> Vec<&[D]> {
     let mut batches = Vec::new();
     while !sorted.is_empty() {
         let fits = |count: &usize| count * length(&sorted[count - 1]) <= padded;

@@ -48,18 +48,23 @@ pub(crate) fn excerpts(subject: &Subject<'_>, found: &Found<'_>, settings: &Sett
         return Ok(Vec::new());
     }
     let study = &found.study;
-    found.source.sweep(subject, "excerpts", |line| wanted.contains(&line), |reading, _| {
-        let predicted = study.means.predict(study.stretches, &reading.tokens);
-        for (shown, lines) in &mut all {
-            if lines.contains(&reading.line) {
-                let column = |x: &Array2<f32>| x.index_axis(Axis(1), shown.unit).to_vec();
-                let (tokens, simulated) = (reading.tokens.clone(), predicted.each_ref().map(column));
-                let excerpt = Excerpt { tokens, real: column(&reading.activations), simulated };
-                shown.texts.insert(reading.line, excerpt);
+    found.source.sweep(
+        subject,
+        "excerpts",
+        |line| wanted.contains(&line),
+        |reading, _| {
+            let predicted = study.means.predict(study.stretches, &reading.tokens);
+            for (shown, lines) in &mut all {
+                if lines.contains(&reading.line) {
+                    let column = |x: &Array2<f32>| x.index_axis(Axis(1), shown.unit).to_vec();
+                    let (tokens, simulated) = (reading.tokens.clone(), predicted.each_ref().map(column));
+                    let excerpt = Excerpt { tokens, real: column(&reading.activations), simulated };
+                    shown.texts.insert(reading.line, excerpt);
+                }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     Ok(all.into_iter().map(|(shown, _)| shown).collect())
 }
 

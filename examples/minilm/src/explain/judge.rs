@@ -1,9 +1,9 @@
 //! How good the explanations of each unit are, from the statistics of pairs alone.
 
+use limpid::Seed;
 use limpid::explanation::calibrate::Calibration;
 use limpid::explanation::score::{Bootstrap, Difference, Interval, PairStats, Statistic};
 use limpid::explanation::{Defined, Undefined};
-use limpid::Seed;
 
 use super::agreement::{Agreement, Document};
 use super::means::KINDS;

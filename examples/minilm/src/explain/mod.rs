@@ -174,7 +174,10 @@ fn count(subject: &Subject<'_>, settings: &Settings) -> Result<(Counted, Stretch
         }
     }
     match counted.parts.iter().position(|part| part.documents == 0) {
-        Some(_) => Err(Error::at(Path::new(&settings.text), "too few documents: some are needed to train, to calibrate and to score")),
+        Some(_) => Err(Error::at(
+            Path::new(&settings.text),
+            "too few documents: some are needed to train, to calibrate and to score",
+        )),
         None => Ok((counted, counter.most(settings.stretches))),
     }
 }
@@ -214,9 +217,14 @@ fn features<'a>(
     let mut study = Study::new(dictionary.sae.latents(), stretches, seed)?;
     let trains = |line| Part::of(line, seed) == Part::Train;
     for (what, train) in [("features, training", true), ("features, scoring", false)] {
-        source.sweep(subject, what, |line| trains(line) == train, |reading, codes| {
-            codes.map_or_else(|| Err(Error("no codes".to_owned())), |codes| study.see_sparse(&reading, codes))
-        })?;
+        source.sweep(
+            subject,
+            what,
+            |line| trains(line) == train,
+            |reading, codes| {
+                codes.map_or_else(|| Err(Error("no codes".to_owned())), |codes| study.see_sparse(&reading, codes))
+            },
+        )?;
     }
     Found::new("feature", source, study, seed)
 }

@@ -60,7 +60,8 @@ fn neuronpedia(found: &Found<'_>, unit: usize, record: &NeuronRecord<f32>, model
     let stats = &found.study.collector.neurons()[unit];
     let histogram = stats.histogram();
     // a bar for each power of two
-    let bars = (histogram.lowest()..).zip(histogram.positive()).map(|(at, &height)| (height, 1.5 * f64::from(at).exp2()));
+    let bars =
+        (histogram.lowest()..).zip(histogram.positive()).map(|(at, &height)| (height, 1.5 * f64::from(at).exp2()));
     let (heights, values) = bars.unzip();
     let activation =
         |record: &ActivationRecord<f32>| NeuronpediaActivation { record: record.clone(), data_index: None, bin: None };

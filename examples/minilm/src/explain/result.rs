@@ -74,10 +74,19 @@ pub(crate) fn report(
             for (name, score, _) in SCORES {
                 rows.push(summary(found, kind, score, &format!("{}s, {by}, {name}", found.name)));
             }
-            rows.push(summary(found, kind, |judged| judged.explained, &format!("{}s, {by}, variance explained", found.name)));
+            rows.push(summary(
+                found,
+                kind,
+                |judged| judged.explained,
+                &format!("{}s, {by}, variance explained", found.name),
+            ));
         }
     }
-    report.table("scores", &["units, explanation, documents", "defined", "mean", "median", "above 0.5", "above 0.8"], rows);
+    report.table(
+        "scores",
+        &["units, explanation, documents", "defined", "mean", "median", "above 0.5", "above 0.8"],
+        rows,
+    );
     by_layer(&mut report, &all[0]);
     gains(&mut report, all);
     lists(all, settings, words)?;

@@ -79,7 +79,8 @@ impl Stretches {
 
     /// The stretches that end at `at`, from the empty one to the longest.
     pub(crate) fn ending(&self, tokens: &[u32], at: usize) -> impl Iterator<Item = usize> {
-        let known = (1..=ORDER.min(at + 1)).map_while(move |length| self.numbers.get(&key(tokens, at, length)).copied());
+        let known =
+            (1..=ORDER.min(at + 1)).map_while(move |length| self.numbers.get(&key(tokens, at, length)).copied());
         std::iter::once(0).chain(known)
     }
 

@@ -79,7 +79,9 @@ impl<'a> Subject<'a> {
             let mut window = Vec::new();
             while window.len() < WINDOW {
                 match source.next().transpose()? {
-                    Some(document) if wanted(document.line) && !self.tokens(&document).is_empty() => window.push(document),
+                    Some(document) if wanted(document.line) && !self.tokens(&document).is_empty() => {
+                        window.push(document)
+                    }
                     Some(_) => {}
                     None => break,
                 }

@@ -130,21 +130,15 @@ fn columns(found: &Found<'_>, wide: usize, dictionary: &mut Dictionary<'_>) -> V
 fn full(found: &Found<'_>, shown: &Shown, dictionary: &mut Dictionary<'_>) -> Value {
     let stats = &found.study.collector.neurons()[shown.unit];
     let moments = stats.moments();
-    let numbers = [
-        moments.least(),
-        moments.variance().map(f64::sqrt),
-        moments.skewness(),
-        moments.excess_kurtosis(),
-    ];
+    let numbers = [moments.least(), moments.variance().map(f64::sqrt), moments.skewness(), moments.excess_kurtosis()];
     let quantile = |q: f64| stats.quantiles().and_then(|sketch| sketch.quantile(q).ok().flatten());
     let table: Vec<Value> = found.tokens[shown.unit]
         .iter()
         .map(|top| json!([dictionary.number(top.token), rounded(Some(top.mean.into())), top.places]))
         .collect();
     let lines = shown.top.iter().map(|line| (*line, true)).chain(shown.random.iter().map(|line| (*line, false)));
-    let texts: Vec<Value> = lines
-        .filter_map(|(line, is_top)| Some(text(line, is_top, shown.texts.get(&line)?, dictionary)))
-        .collect();
+    let texts: Vec<Value> =
+        lines.filter_map(|(line, is_top)| Some(text(line, is_top, shown.texts.get(&line)?, dictionary))).collect();
     json!({
         "numbers": numbers.map(rounded),
         "quantiles": QUANTILES.map(|q| rounded(quantile(q))),

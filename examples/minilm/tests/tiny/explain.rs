@@ -16,8 +16,23 @@ use crate::naive::naive;
 use crate::{run, runs};
 
 const EXPLAIN: [&str; 17] = [
-    "explain", ".", "lines.txt", "--out", "page", "--full", "6", "--features", "16", "--k", "3", "--steps", "30", "--rows",
-    "800", "--layer", "1",
+    "explain",
+    ".",
+    "lines.txt",
+    "--out",
+    "page",
+    "--full",
+    "6",
+    "--features",
+    "16",
+    "--k",
+    "3",
+    "--steps",
+    "30",
+    "--rows",
+    "800",
+    "--layer",
+    "1",
 ];
 
 /// A model, and labelled lines of its words.
@@ -25,8 +40,9 @@ fn prepare(folder: &Path, lines: usize) -> Named {
     let named = make(folder);
     let mut stream = Seed(11).stream(0, 0);
     let mut line = |_| {
-        let words: Vec<&str> =
-            (0..2 + below(&mut stream, 5)).map(|_| ["the", "cat", "sat", "mat", "cats"][below(&mut stream, 5)]).collect();
+        let words: Vec<&str> = (0..2 + below(&mut stream, 5))
+            .map(|_| ["the", "cat", "sat", "mat", "cats"][below(&mut stream, 5)])
+            .collect();
         format!("{} {}\n", below(&mut stream, 2), words.join(" "))
     };
     fs::write(folder.join("lines.txt"), (0..lines).map(&mut line).collect::<String>()).unwrap();
@@ -69,8 +85,12 @@ fn the_page_shows_what_the_model_does_on_texts_that_were_not_learned() {
     for (unit, shown) in full {
         let unit: usize = unit.parse().unwrap();
         for text in shown["texts"].as_array().unwrap() {
-            let tokens: Vec<String> =
-                text["words"].as_array().unwrap().iter().map(|at| words[usize::try_from(at.as_u64().unwrap()).unwrap()].clone()).collect();
+            let tokens: Vec<String> = text["words"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|at| words[usize::try_from(at.as_u64().unwrap()).unwrap()].clone())
+                .collect();
             assert!(tokens.len() <= POSITIONS - 2 && !tokens.contains(&" 0".to_owned()), "{tokens:?}");
             let real = floats(&text["real"]);
             let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-3;
@@ -122,7 +142,9 @@ fn tables_have_a_line_for_every_unit_and_follow_from_the_seed() {
         neurons.lines().skip(1).map(|line| line.split(',').take(2).collect::<Vec<_>>().join(":")).collect();
     assert_eq!(places.len(), LAYERS * N);
     let report = read("index.html");
-    for shown in ["GPT-4 on GPT-2 XL, mean: 0.151", "mean score by layer", "variance explained", "features, n-grams, random"] {
+    for shown in
+        ["GPT-4 on GPT-2 XL, mean: 0.151", "mean score by layer", "variance explained", "features, n-grams, random"]
+    {
         assert!(report.contains(shown), "{shown}");
     }
     runs(&EXPLAIN, folder.path());

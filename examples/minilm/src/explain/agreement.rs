@@ -133,6 +133,7 @@ fn keep(top: &mut Vec<Document>, new: &Document) {
 mod tests {
     use limpid::explanation::score::{Statistic, score};
     use limpid::math::random::uniform;
+    use ndarray::Array1;
 
     use super::*;
 
@@ -148,7 +149,7 @@ mod tests {
     fn groups_together_are_all_tokens_and_the_strongest_come_first() {
         let mut agreement = Agreement::new(3, Seed(0));
         let mut reversed = Agreement::new(3, Seed(0));
-        let (mut truth, mut predicted) = (Vec::new(), Vec::new());
+        let (mut truth, mut predicted): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
         let lines: Vec<u32> = (0..60).collect();
         for &line in &lines {
             let (reading, prediction) = reading(line);
@@ -161,7 +162,7 @@ mod tests {
             reversed.add(Part::Score(line as usize % 7), &reading, &prediction).unwrap();
         }
         let pooled = PairStats::pool(agreement.groups(1).iter().map(|pairs| &pairs[1]));
-        let expected = score(&truth.into(), &predicted.into()).unwrap();
+        let expected = score(&Array1::from(truth), &Array1::from(predicted)).unwrap();
         assert!((Statistic::Pearson.of(&pooled).unwrap() - expected.pearson.unwrap()).abs() < 1e-9);
         let lines = |agreement: &Agreement| agreement.top(2).iter().map(|top| top.line).collect::<Vec<_>>();
         let random = |agreement: &Agreement| agreement.random(2).map(|top| top.line).collect::<Vec<_>>();

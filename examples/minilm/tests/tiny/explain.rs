@@ -98,9 +98,9 @@ fn the_page_shows_what_the_model_does_on_texts_that_were_not_learned() {
             assert_eq!(floats(&text["simulated"][1]).len(), real.len());
         }
     }
-    // seven tokens, each seen hundreds of times: a table knows most of the first layer
+    // seven tokens, each seen hundreds of times, of a model whose weights are random
     let scores = floats(&neurons["columns"]["judged"][0]["score"]);
-    assert!(scores[..N].iter().sum::<f64>() / N as f64 > 0.5, "{scores:?}");
+    assert!(scores.iter().sum::<f64>() / scores.len() as f64 > 0.2, "{scores:?}");
     let low = floats(&neurons["columns"]["judged"][0]["low"]);
     assert!(low.iter().zip(&scores).all(|(low, score)| low <= score));
 }

@@ -6,6 +6,8 @@
 //!
 //! Source: T. J. Dekker, "A floating-point technique for extending the available precision", Numerische Mathematik 18
 //! (1971).
+//!
+//! Sums and products are always inlined, so that loops over many numbers can be vectors.
 
 use core::ops::{Add, Div, Mul, Sub};
 
@@ -18,6 +20,7 @@ pub(crate) struct Double {
 
 impl Double {
     /// The exact sum.
+    #[inline(always)]
     pub(crate) fn sum(a: f64, b: f64) -> Self {
         let high = a + b;
         let of_b = high - a;
@@ -25,6 +28,7 @@ impl Double {
     }
 
     /// The exact product.
+    #[inline(always)]
     pub(crate) fn product(a: f64, b: f64) -> Self {
         let high = a * b;
         let ((a1, a2), (b1, b2)) = (halves(a), halves(b));
@@ -37,6 +41,7 @@ impl Double {
     }
 
     /// The exact sum where `a` is the larger.
+    #[inline(always)]
     fn ordered(a: f64, b: f64) -> Self {
         let high = a + b;
         Self { high, low: b - (high - a) }
@@ -44,6 +49,7 @@ impl Double {
 }
 
 /// Two numbers of 26 bits whose sum is `a`.
+#[inline(always)]
 fn halves(a: f64) -> (f64, f64) {
     const SPLIT: f64 = ((1_u64 << 27) + 1) as f64;
     let scaled = SPLIT * a;
@@ -52,6 +58,7 @@ fn halves(a: f64) -> (f64, f64) {
 }
 
 impl From<f64> for Double {
+    #[inline(always)]
     fn from(high: f64) -> Self {
         Self { high, low: 0.0 }
     }
@@ -67,6 +74,7 @@ impl From<u64> for Double {
 impl Add for Double {
     type Output = Self;
 
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         let (high, low) = (Self::sum(self.high, other.high), Self::sum(self.low, other.low));
         let first = Self::ordered(high.high, high.low + low.high);
@@ -85,6 +93,7 @@ impl Sub for Double {
 impl Mul for Double {
     type Output = Self;
 
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         let product = Self::product(self.high, other.high);
         Self::ordered(product.high, product.low + (self.high * other.low + self.low * other.high))

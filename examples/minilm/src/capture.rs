@@ -103,18 +103,19 @@ fn write(model: &Bert, settings: &Capture, mut source: Documents, all: u64, writ
             return Ok(row);
         }
         window.sort_by_key(|(_, document)| document.tokens.len());
-        for batch in batches(&window, settings.batch) {
+        let length = |(_, document): &Placed| document.tokens.len();
+        for batch in batches(&window, length, settings.batch, PADDED) {
             done += write_batch(model, settings, batch, writer)?;
             show(&mut bar, done, all);
         }
     }
 }
 
-/// Splits documents, which are sorted by length, into batches of at most `most` documents and [`PADDED`] tokens.
-fn batches(mut sorted: &[Placed], most: usize) -> Vec<&[Placed]> {
+/// Splits documents, which are sorted by `length`, into batches of at most `most` documents and `padded` tokens.
+pub(crate) fn batches<D>(mut sorted: &[D], length: impl Fn(&D) -> usize, most: usize, padded: usize) -> Vec<&[D]> {
     let mut batches = Vec::new();
     while !sorted.is_empty() {
-        let fits = |count: &usize| count * sorted[count - 1].1.tokens.len() <= PADDED;
+        let fits = |count: &usize| count * length(&sorted[count - 1]) <= padded;
         let count = (1..=most.min(sorted.len())).take_while(fits).last().unwrap_or(1);
         let (batch, rest) = sorted.split_at(count);
         batches.push(batch);
@@ -157,12 +158,12 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_in_documents_and_in_tokens() {
-        let placed = |length: usize| (0, Document { line: 0, tokens: vec![1; length], truncated: false });
-        let sorted: Vec<Placed> = [3, 3, 3, 1000, 2000, 2000, 5000, 9000].map(placed).into();
-        let lengths: Vec<usize> = batches(&sorted, 2).iter().map(|batch| batch.len()).collect();
-        assert_eq!(lengths, [2, 2, 2, 1, 1]);
-        let lengths: Vec<usize> = batches(&sorted, 16).iter().map(|batch| batch.len()).collect();
-        assert_eq!(lengths, [4, 2, 1, 1]);
-        assert!(batches(&[], 16).is_empty());
+        let sorted = [3, 3, 3, 1000, 2000, 2000, 5000, 9000];
+        let lengths = |most| -> Vec<usize> {
+            batches(&sorted, |length| *length, most, 4096).iter().map(|batch| batch.len()).collect()
+        };
+        assert_eq!(lengths(2), [2, 2, 2, 1, 1]);
+        assert_eq!(lengths(16), [4, 2, 1, 1]);
+        assert!(batches(&[], |length| *length, 16, 4096).is_empty());
     }
 }

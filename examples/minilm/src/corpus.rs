@@ -45,6 +45,7 @@ pub struct Documents<'a> {
     seen: u64,
     line: u32,
     max_lines: u32,
+    labelled: bool,
 }
 
 impl<'a> Documents<'a> {
@@ -60,7 +61,14 @@ impl<'a> Documents<'a> {
         }
         let reader = BufReader::new(File::open(path).map_err(|e| Error::at(path, e))?);
         let max_lines = max_lines.unwrap_or(u32::MAX);
-        Ok(Self { reader, tokenizer, path: path.to_owned(), size: about.len(), seen: 0, line: 0, max_lines })
+        let (path, size) = (path.to_owned(), about.len());
+        Ok(Self { reader, tokenizer, path, size, seen: 0, line: 0, max_lines, labelled: false })
+    }
+
+    /// Leaves out a 0 or 1 in front of a line, which is its label.
+    #[must_use]
+    pub fn without_labels(self) -> Self {
+        Self { labelled: true, ..self }
     }
 
     /// Thousandths of the text, or of the lines asked for, that have been read.
@@ -94,7 +102,10 @@ impl<'a> Documents<'a> {
 
     fn document(&mut self) -> Result<Option<Document>> {
         while let Some((line, text)) = self.line()? {
-            let text = text.trim();
+            let mut text = text.trim();
+            if let Some(("0" | "1", rest)) = text.split_once(char::is_whitespace).filter(|_| self.labelled) {
+                text = rest.trim_start();
+            }
             if text.is_empty() {
                 continue;
             }

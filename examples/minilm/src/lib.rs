@@ -9,6 +9,7 @@ pub mod capture;
 pub mod config;
 pub mod corpus;
 pub mod draft;
+pub mod explain;
 mod frozen;
 pub mod geometry;
 pub mod influence;

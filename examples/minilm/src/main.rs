@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use lexopt::prelude::*;
 use limpid_minilm::capture::{Capture, capture};
+use limpid_minilm::explain::{self, explain};
 use limpid_minilm::geometry::geometry;
 use limpid_minilm::influence::influence;
 use limpid_minilm::look::look;
@@ -25,6 +26,8 @@ limpid-minilm states   MODEL_DIR TEXT_FILE --out FILE [--max-lines N] [--force]
 limpid-minilm similar  MODEL_DIR SENTENCE SENTENCE [--out DIR] [--json FILE] [--baseline TOKEN] [--budget N]
 limpid-minilm review   MODEL_DIR TEXT_FILE [--sentence TEXT] [--max-lines N] [and the options of similar]
 limpid-minilm influence MODEL_DIR TEXT_FILE [--sentence TEXT] [--max-lines N] [--out FILE]
+limpid-minilm explain  MODEL_DIR TEXT_FILE --out DIR [--max-lines N] [--full N] [--stretches N] [--seed N]
+                       [--layer L] [--features M] [--k K] [--steps N] [--rows N]
 
 MODEL_DIR  Hugging Face BERT: config.json, model.safetensors, tokenizer.json
 capture    writes one layer's MLP activations, a row per token, to one safetensors file
@@ -34,8 +37,13 @@ states     all hidden states and activations of a few lines (20), for compare.py
 similar    which words make two sentences similar: attributions by several methods, on the terminal and as a page
 review     the same for the verdict of a classifier trained on lines that start with 0 (negative) or 1 (positive)
 influence  which labelled lines a classifier owes its verdicts to, and whether wrong labels are found; --out is a CSV of all lines
+explain    explains every MLP neuron by tokens and stretches of tokens, scores it on other documents, and so the features of a
+           dictionary of one layer: a page to look them through, figures, CSV, records. A label 0 or 1 in front of a line is left out
 Each line is a document; documents longer than the model's maximum are truncated. Layers and neurons count from 0.
 --baseline is the token that stands for absent words ([MASK]), --budget the most sentences that Shapley values take (1024).
+--full is the number of neurons that are shown with texts (120), --stretches that of stretches that are known (12288); --features
+is the size of the dictionary of --layer (2048 of the middle layer; 0 for none), of which --k (32) are active at a token, trained
+in --steps (400) on --rows tokens (65536).
 --json writes token ids and attributions for compare_attribution.py.
 --force replaces an existing FILE. RAYON_NUM_THREADS sets the number of threads.
 ";
@@ -51,6 +59,7 @@ struct Options {
     neurons: Vec<usize>,
     sentence: Option<String>,
     why: Settings,
+    explain: explain::Settings,
     force: bool,
     help: bool,
 }
@@ -59,10 +68,31 @@ fn number<T: FromStr>(option: &str, text: &str) -> std::result::Result<T, lexopt
     text.trim().parse().map_err(|_| format!("--{option} {text}: not a whole number from 0 on").into())
 }
 
+/// Sets a number of `explain`.
+fn set(settings: &mut explain::Settings, name: &str, text: &str) -> std::result::Result<(), lexopt::Error> {
+    if name == "seed" {
+        settings.seed = number(name, text)?;
+        return Ok(());
+    }
+    *match name {
+        "full" => &mut settings.full,
+        "stretches" => &mut settings.stretches,
+        "features" => &mut settings.features,
+        "k" => &mut settings.k,
+        "steps" => &mut settings.steps,
+        _ => &mut settings.rows,
+    } = number(name, text)?;
+    Ok(())
+}
+
 fn read(arguments: impl IntoIterator<Item = OsString>) -> std::result::Result<Options, lexopt::Error> {
     let (mut options, mut parser) = (Options::default(), lexopt::Parser::from_args(arguments));
     while let Some(argument) = parser.next()? {
         match argument {
+            Long(name @ ("full" | "stretches" | "features" | "k" | "steps" | "rows" | "seed")) => {
+                let name = name.to_owned();
+                set(&mut options.explain, &name, &parser.value()?.string()?)?;
+            }
             Long("layer") => options.layer = Some(number("layer", &parser.value()?.string()?)?),
             Long("out") => options.out = Some(parser.value()?.into()),
             Long("json") => options.why.json = Some(parser.value()?.into()),
@@ -134,7 +164,15 @@ fn run() -> Result<ExitCode> {
             say(&influence(model, text, options.sentence.as_deref(), options.max_lines, options.out.as_deref())?);
             Ok(ExitCode::SUCCESS)
         }
-        ("capture" | "geometry" | "look" | "states" | "similar" | "review" | "influence", _) => {
+        ("explain", [model, text]) => explain(&explain::Settings {
+            model: model.clone(),
+            text: text.clone(),
+            out: out()?,
+            layer: options.layer,
+            max_lines: options.max_lines,
+            ..options.explain.clone()
+        }),
+        ("capture" | "geometry" | "look" | "states" | "similar" | "review" | "explain" | "influence", _) => {
             Err(Error(format!("{}: not the paths it needs; --help tells all", command.display())))
         }
         (other, _) => Err(Error(format!("{other}: no such command; --help tells all"))),

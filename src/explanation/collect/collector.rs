@@ -7,22 +7,21 @@ use ndarray::{ArrayRef3, Axis, Slice};
 
 use super::batch::{Batch, Sequence};
 use super::hash_sample::HashSample;
+use super::lanes::{LANES, Lanes};
 use super::neuron::NeuronStats;
-use super::row::Row;
 use super::settings::CollectSettings;
 use super::sparse::{self, SparseActivation};
 use super::token_table::TokenCounts;
 use super::top_activations::Hit;
 use crate::error::{check_length, check_limit, check_shape};
+use crate::math::double::Double;
 use crate::math::merge::{Bytes, Merge, Reader};
 use crate::math::par;
+use crate::math::simd::{dispatch, level};
 use crate::{Error, Result, Scalar};
 
 /// Most neurons.
 const MAX_NEURONS: usize = 1 << 24;
-
-/// Neurons that one thread works on at once; their rows stay in its cache.
-const CHUNK: usize = 64;
 
 /// Statistics of `n` neurons over a part of a corpus, a *shard*, or over several that were merged.
 ///
@@ -87,8 +86,8 @@ impl Collector {
         check_shape("activations", activations, &[b, t, self.neurons.len()])?;
         let sequences = batch.sequences(b, t, self.tokens.as_ref())?;
         self.count(&sequences);
-        par::for_each_chunk_mut(&mut self.neurons, CHUNK, |chunk, neurons| {
-            update_dense(neurons, chunk * CHUNK, activations, &sequences);
+        par::for_each_chunk_mut(&mut self.neurons, LANES, |chunk, neurons| {
+            dispatch!(level(), _simd => update_dense(neurons, chunk * LANES, activations, &sequences));
         });
         Ok(())
     }
@@ -122,8 +121,8 @@ impl Collector {
         let sequences = batch.sequences(b, t, self.tokens.as_ref())?;
         let entries = sparse::by_neuron(entries, (t, self.neurons.len()), &sequences)?;
         self.count(&sequences);
-        par::for_each_chunk_mut(&mut self.neurons, CHUNK, |chunk, neurons| {
-            sparse::update(neurons, chunk * CHUNK, &entries, &sequences);
+        par::for_each_chunk_mut(&mut self.neurons, LANES, |chunk, neurons| {
+            sparse::update(neurons, chunk * LANES, &entries, &sequences);
         });
         Ok(())
     }
@@ -194,7 +193,8 @@ impl Collector {
     }
 }
 
-/// Takes up the sequences for the neurons from `first` on.
+/// Takes up the sequences for at most [`LANES`] neurons from `first` on.
+#[inline(always)]
 fn update_dense<T: Scalar>(
     neurons: &mut [NeuronStats],
     first: usize,
@@ -202,16 +202,24 @@ fn update_dense<T: Scalar>(
     sequences: &[Sequence],
 ) {
     let range = Slice::from(first..first + neurons.len());
-    let mut rows = alloc::vec![Row::default(); neurons.len()];
-    for (sequence, values) in sequences.iter().zip(activations.outer_iter()) {
-        rows.fill(Row::default());
+    let mut values = [0.0; LANES];
+    for (sequence, activations) in sequences.iter().zip(activations.outer_iter()) {
+        let mut lanes = Lanes::new();
         for place in &sequence.places {
-            let values = values.index_axis(Axis(0), place.at);
-            for ((stats, row), value) in neurons.iter_mut().zip(&mut rows).zip(values.slice_axis(Axis(0), range)) {
-                stats.value(row, value.as_f64(), place.position, place.token);
+            let row = activations.index_axis(Axis(0), place.at);
+            let row = row.slice_axis(Axis(0), range);
+            match row.as_slice() {
+                Some(row) => values.iter_mut().zip(row).for_each(|(slot, value)| *slot = value.as_f64()),
+                None => values.iter_mut().zip(row).for_each(|(slot, value)| *slot = value.as_f64()),
             }
+            lanes.add(&values, place.position);
+            neurons.iter_mut().zip(&values).for_each(|(stats, &value)| stats.value(value, place.token));
         }
-        neurons.iter_mut().zip(&rows).for_each(|(stats, row)| stats.sequence(sequence.document, row));
+        let sums = lanes.power_sums();
+        for (lane, stats) in neurons.iter_mut().enumerate() {
+            let sums = sums.each_ref().map(|[high, low]| Double { high: high[lane], low: low[lane] });
+            stats.sequence(sequence.document, &lanes.row(lane), sums);
+        }
     }
 }
 

@@ -19,11 +19,9 @@ const MAX_OCTAVES: usize = 2200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogHistogram {
     lowest: i32,
-    zero: u64,
-    /// Smaller than any bin, larger than any bin, per sign.
-    outside: [[u64; 2]; 2],
-    /// Positive values, then negative ones.
-    counts: [Vec<u64>; 2],
+    octaves: usize,
+    /// Zeros; positive values below the bins, in each of them, and above; the same of negative ones.
+    counts: Vec<u64>,
 }
 
 impl LogHistogram {
@@ -47,28 +45,32 @@ impl LogHistogram {
     pub fn new(lowest: i32, octaves: usize) -> Result<Self> {
         check_each("lowest", &[f64::from(lowest)], "-1100..=1100", |lowest: f64| lowest.abs() <= 1100.0)?;
         check_limit("octaves", octaves, MAX_OCTAVES)?;
-        let counts = [alloc::vec![0; octaves], alloc::vec![0; octaves]];
-        Ok(Self { lowest, zero: 0, outside: [[0; 2]; 2], counts })
+        Ok(Self { lowest, octaves, counts: alloc::vec![0; 1 + 2 * (octaves + 2)] })
     }
 
     /// Counts a value; NaN and infinities are for the caller to leave out, here they are beyond.
     #[inline]
     pub fn add(&mut self, x: f64) {
-        if x == 0.0 {
-            return self.add_zeros(1);
+        let slot = self.slot(x);
+        if let Some(count) = self.counts.get_mut(slot) {
+            *count = count.saturating_add(1);
         }
-        let sign = usize::from(x < 0.0);
-        let octave = i32::try_from(x.abs().to_bits() >> 52).unwrap_or(i32::MAX) - 1023 - self.lowest;
-        let count = match usize::try_from(octave) {
-            Err(_) => &mut self.outside[sign][0],
-            Ok(at) => self.counts[sign].get_mut(at).unwrap_or(&mut self.outside[sign][1]),
-        };
-        *count = count.saturating_add(1);
+    }
+
+    /// Where a value is counted, without a branch: nothing foretells the exponents of a neuron.
+    #[inline]
+    fn slot(&self, x: f64) -> usize {
+        let exponent = (x.abs().to_bits() >> 52).cast_signed() - 1023;
+        let bin = (exponent - i64::from(self.lowest) + 1).max(0).cast_unsigned().min(self.octaves as u64 + 1);
+        // no more than there are bins
+        let bin = usize::try_from(bin).unwrap_or(0);
+        let side = if x < 0.0 { self.octaves + 2 } else { 0 };
+        if x == 0.0 { 0 } else { 1 + side + bin }
     }
 
     /// Counts this many zeros.
     pub fn add_zeros(&mut self, count: u64) {
-        self.zero = self.zero.saturating_add(count);
+        self.counts[0] = self.counts[0].saturating_add(count);
     }
 
     /// Exponent of the first edge.
@@ -80,49 +82,48 @@ impl LogHistogram {
     /// Positive values by power of two, from [`LogHistogram::lowest`] up.
     #[must_use]
     pub fn positive(&self) -> &[u64] {
-        &self.counts[0]
+        &self.counts[2..2 + self.octaves]
     }
 
     /// Negative values by power of two of their magnitude.
     #[must_use]
     pub fn negative(&self) -> &[u64] {
-        &self.counts[1]
+        &self.counts[4 + self.octaves..4 + 2 * self.octaves]
     }
 
     /// Values that are 0.
     #[must_use]
     pub fn zero(&self) -> u64 {
-        self.zero
+        self.counts[0]
     }
 
     /// Positive and negative values, not 0, below the first bin.
     #[must_use]
     pub fn below(&self) -> [u64; 2] {
-        self.outside.map(|[below, _]| below)
+        [self.counts[1], self.counts[3 + self.octaves]]
     }
 
     /// Positive and negative values above the last bin.
     #[must_use]
     pub fn beyond(&self) -> [u64; 2] {
-        self.outside.map(|[_, beyond]| beyond)
+        [self.counts[2 + self.octaves], self.counts[4 + 2 * self.octaves]]
     }
 
     /// All values counted.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let counts = self.counts.iter().flatten().chain(self.outside.iter().flatten()).chain([&self.zero]);
-        counts.fold(0, |total: u64, count| total.saturating_add(*count))
+        self.counts.iter().fold(0, |total: u64, count| total.saturating_add(*count))
     }
 
     /// Whether both have the same bins.
     pub(super) fn belongs_to(&self, other: &Self) -> bool {
-        (self.lowest, self.positive().len()) == (other.lowest, other.positive().len())
+        (self.lowest, self.octaves) == (other.lowest, other.octaves)
     }
 
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        core::iter::once(&mut self.zero)
-            .chain(self.outside.iter_mut().flatten())
-            .chain(self.counts.iter_mut().flatten())
+    /// Places of the counts in the order of the written form: zeros, outside of the bins, positive, negative.
+    fn written(octaves: usize) -> impl Iterator<Item = usize> {
+        let outside = [0, 1, 2 + octaves, 3 + octaves, 4 + 2 * octaves];
+        outside.into_iter().chain(2..2 + octaves).chain(4 + octaves..4 + 2 * octaves)
     }
 }
 
@@ -131,9 +132,7 @@ impl Merge for LogHistogram {
         if !self.belongs_to(other) {
             return Err(Error::Unsupported { what: "merging histograms of different edges" });
         }
-        let more =
-            core::iter::once(&other.zero).chain(other.outside.iter().flatten()).chain(other.counts.iter().flatten());
-        self.all_mut().zip(more).for_each(|(count, more)| *count = count.saturating_add(*more));
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count = count.saturating_add(*more));
         Ok(())
     }
 }
@@ -141,9 +140,8 @@ impl Merge for LogHistogram {
 impl Bytes for LogHistogram {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.lowest.to_le_bytes());
-        out.extend((self.positive().len() as u64).to_le_bytes());
-        let all = core::iter::once(&self.zero).chain(self.outside.iter().flatten()).chain(self.counts.iter().flatten());
-        all.for_each(|count| out.extend(count.to_le_bytes()));
+        out.extend((self.octaves as u64).to_le_bytes());
+        Self::written(self.octaves).for_each(|at| out.extend(self.counts[at].to_le_bytes()));
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self> {
@@ -151,8 +149,8 @@ impl Bytes for LogHistogram {
         let lowest = input.take(4, "an exponent")?.first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
         let octaves = input.count(16, "a number of bins")?;
         let mut histogram = Self::new(lowest, octaves).map_err(|_| error)?;
-        for count in histogram.all_mut() {
-            *count = input.u64("a count")?;
+        for at in Self::written(octaves) {
+            histogram.counts[at] = input.u64("a count")?;
         }
         Ok(histogram)
     }

@@ -20,6 +20,7 @@
 mod batch;
 mod collector;
 mod hash_sample;
+mod lanes;
 mod log_histogram;
 mod moments;
 mod neuron;

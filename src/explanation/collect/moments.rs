@@ -67,17 +67,17 @@ impl NeuronMoments {
         values.into_iter().for_each(|value| {
             row.add(value.as_f64(), 0);
         });
-        self.push(&row);
+        self.push(&row, row.power_sums());
     }
 
-    /// Takes up a sequence.
-    pub(super) fn push(&mut self, row: &Row) {
+    /// Takes up a sequence with the power sums of its row.
+    pub(super) fn push(&mut self, row: &Row, sums: [Double; 4]) {
         self.count = self.count.saturating_add(row.count);
         self.skipped = self.skipped.saturating_add(row.skipped);
         self.least = self.least.min(row.least.value);
         self.largest = self.largest.max(row.largest.value);
         if row.active > 0 {
-            self.sums.iter_mut().zip(row.power_sums()).for_each(|(sum, term)| sum.add_double(term));
+            self.sums.iter_mut().zip(sums).for_each(|(sum, term)| sum.add_double(term));
         }
     }
 

@@ -6,12 +6,13 @@ use super::hash_sample::HashSample;
 use super::log_histogram::LogHistogram;
 use super::moments::NeuronMoments;
 use super::quantile_sketch::QuantileSketch;
-use super::row::{Extreme, Row};
+use super::row::{Extreme, LARGEST, Row};
 use super::settings::CollectSettings;
 use super::token_table::TokenTable;
 use super::top_activations::{Hit, TopActivations};
 use crate::Result;
 use crate::explanation::Side;
+use crate::math::double::Double;
 use crate::math::merge::{Bytes, Merge, Reader};
 
 /// Statistics of one neuron over all sequences seen.
@@ -94,10 +95,11 @@ impl NeuronStats {
         (count > 0).then(|| count.saturating_sub(self.histogram.zero()) as f64 / count as f64)
     }
 
-    /// Takes up one value of a sequence.
+    /// Takes up one value of a sequence, for all that is not in its row.
     #[inline]
-    pub(super) fn value(&mut self, row: &mut Row, value: f64, position: u32, token: Option<u32>) {
-        let taken = row.add(value, position);
+    pub(super) fn value(&mut self, value: f64, token: Option<u32>) {
+        // what is no number for one statistic is none for the others
+        let taken = value.abs() <= LARGEST;
         if taken {
             self.histogram.add(value);
             if let Some(quantiles) = &mut self.quantiles {
@@ -105,7 +107,6 @@ impl NeuronStats {
             }
         }
         if let Some((tokens, token)) = self.tokens.as_mut().zip(token) {
-            // what is no number for one statistic is none for the others
             tokens.add(token, if taken { value } else { f64::NAN });
         }
     }
@@ -119,9 +120,9 @@ impl NeuronStats {
         }
     }
 
-    /// Takes up a whole sequence, whose values were given.
-    pub(super) fn sequence(&mut self, document: u64, row: &Row) {
-        self.moments.push(row);
+    /// Takes up a whole sequence, whose values were given, with the power sums of its row.
+    pub(super) fn sequence(&mut self, document: u64, row: &Row, sums: [Double; 4]) {
+        self.moments.push(row, sums);
         if row.count == 0 {
             return;
         }

@@ -3,10 +3,10 @@
 use crate::math::double::Double;
 
 /// Largest magnitude that is taken up: the fourth powers of 2⁶⁴ such values still have a finite sum.
-const LARGEST: f64 = 1e60;
+pub(super) const LARGEST: f64 = 1e60;
 
 /// Magnitudes below this have fourth powers that leave the range of doubles; in moments they count as 0.
-const SMALLEST: f64 = 1e-60;
+pub(super) const SMALLEST: f64 = 1e-60;
 
 /// A value and where in its sequence it stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,9 +27,9 @@ pub(super) struct Row {
     /// Values that are not 0.
     pub(super) active: u64,
     /// The first of them.
-    pivot: f64,
+    pub(super) pivot: f64,
     /// Sums of powers 1 to 4 of their distance to the pivot.
-    powers: [f64; 4],
+    pub(super) powers: [f64; 4],
 }
 
 impl Default for Row {
@@ -48,12 +48,12 @@ impl Default for Row {
 }
 
 impl Row {
-    /// Takes up a value; whether it could be.
+    /// Takes up a value.
     #[inline]
-    pub(super) fn add(&mut self, value: f64, position: u32) -> bool {
+    pub(super) fn add(&mut self, value: f64, position: u32) {
         if value.is_nan() || value.abs() > LARGEST {
             self.skipped += 1;
-            return false;
+            return;
         }
         self.count += 1;
         self.extend(value, position);
@@ -67,7 +67,6 @@ impl Row {
             let [p1, p2, p3, p4] = self.powers;
             self.powers = [p1 + distance, p2 + square, p3 + square * distance, p4 + square * square];
         }
-        true
     }
 
     /// Takes up this many zeros, the first of them at `position`.
@@ -100,17 +99,23 @@ impl Row {
 
     /// Sums of the powers 1 to 4 of all values.
     pub(super) fn power_sums(&self) -> [Double; 4] {
-        let [n, c, two, three, four, six] = [self.active as f64, self.pivot, 2.0, 3.0, 4.0, 6.0].map(Double::from);
-        let [d1, d2, d3, d4] = self.powers.map(Double::from);
-        let square = c * c;
-        let cube = square * c;
-        [
-            n * c + d1,
-            n * square + two * c * d1 + d2,
-            n * cube + three * (square * d1 + c * d2) + d3,
-            n * (square * square) + four * (cube * d1 + c * d3) + six * square * d2 + d4,
-        ]
+        power_sums(self.active as f64, self.pivot, self.powers)
     }
+}
+
+/// Sums of the powers 1 to 4 of `n` values, from the sums of the powers of their distances to `pivot`.
+#[inline(always)]
+pub(super) fn power_sums(n: f64, pivot: f64, powers: [f64; 4]) -> [Double; 4] {
+    let [n, c, two, three, four, six] = [n, pivot, 2.0, 3.0, 4.0, 6.0].map(Double::from);
+    let [d1, d2, d3, d4] = powers.map(Double::from);
+    let square = c * c;
+    let cube = square * c;
+    [
+        n * c + d1,
+        n * square + two * c * d1 + d2,
+        n * cube + three * (square * d1 + c * d2) + d3,
+        n * (square * square) + four * (cube * d1 + c * d3) + six * square * d2 + d4,
+    ]
 }
 
 #[cfg(test)]

@@ -80,7 +80,9 @@ fn update_sequence<T: Scalar>(stats: &mut NeuronStats, entries: &[SparseActivati
         for place in &sequence.places {
             match rest {
                 [entry, after @ ..] if entry.at as usize == place.at => {
-                    stats.value(&mut row, entry.value.as_f64(), place.position, place.token);
+                    let value = entry.value.as_f64();
+                    row.add(value, place.position);
+                    stats.value(value, place.token);
                     rest = after;
                 }
                 _ => first_zero = first_zero.or(Some(place)),
@@ -90,5 +92,5 @@ fn update_sequence<T: Scalar>(stats: &mut NeuronStats, entries: &[SparseActivati
     if let Some(place) = first_zero {
         stats.zeros(&mut row, (sequence.places.len() - entries.len()) as u64, place.position);
     }
-    stats.sequence(sequence.document, &row);
+    stats.sequence(sequence.document, &row, row.power_sums());
 }

@@ -122,9 +122,8 @@ impl Training {
         let own = curvature.self_scores(&Spectral::default(), &rows)?;
         let plain = Curvature::fit(Strategy::Identity, &rows)?.self_scores(&Spectral::default(), &rows)?;
         let logits = head.logits(&self.x)?;
-        let loss = |(&z, &label): (&f32, &bool)| {
-            -f64::from(sigmoid(if label { z } else { -z })).max(f64::MIN_POSITIVE).ln()
-        };
+        let loss =
+            |(&z, &label): (&f32, &bool)| -f64::from(sigmoid(if label { z } else { -z })).max(f64::MIN_POSITIVE).ln();
         let loss = logits.iter().zip(&self.labels).map(loss);
         let n = self.lines.len();
         let inspected = [n / 10, n / 5, n * 3 / 10];

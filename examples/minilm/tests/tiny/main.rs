@@ -2,6 +2,7 @@
 //! input.
 
 mod errors;
+mod explain;
 mod files;
 mod model;
 mod naive;

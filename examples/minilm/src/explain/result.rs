@@ -45,8 +45,11 @@ impl Counted {
 /// A score of a verdict.
 type Score = fn(&Judged) -> Defined<f64>;
 
+/// What was published of a kind of score: its name and its mean.
+type Published = Option<(&'static str, f64)>;
+
 /// The scores that are drawn and tabulated, and what was published of their kind.
-const SCORES: [(&str, Score, Option<(&str, f64)>); 3] = [
+const SCORES: [(&str, Score, Published); 3] = [
     ("all scored documents", |judged| judged.score, None),
     ("top and random", |judged| judged.top_and_random, Some(("GPT-4 on GPT-2 XL, mean: 0.151", 0.151))),
     ("random", |judged| judged.random, Some(("GPT-4 on GPT-2 XL, mean: 0.037", 0.037))),

@@ -15,12 +15,17 @@ use source::Source;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&kind, rest)) = bytes.split_first() else { return };
-    match kind % 7 {
+    match kind % 8 {
         0 => state::<CovarianceAccumulator>(rest),
         1 => state::<EigenvalueAccumulator>(rest),
         2 => state::<TopK>(rest),
         3 => eigen(&mut Source(Unstructured::new(rest))),
         4 => fisher(&mut Source(Unstructured::new(rest))),
+        5 => {
+            if let Ok(basis) = EigenBasis::from_bytes(rest) {
+                assert_eq!(basis.to_bytes(), rest);
+            }
+        }
         _ => influence(&mut Source(Unstructured::new(rest))),
     }
 });

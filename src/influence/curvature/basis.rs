@@ -10,13 +10,16 @@
 //! Source: George et al., "Fast approximate natural gradient descent in a Kronecker-factored eigenbasis" (2018),
 //! <https://arxiv.org/abs/1806.03884>.
 
+use alloc::vec::Vec;
+
 use ndarray::Array2;
 
 use super::covariance::CovarianceAccumulator;
 use super::factor::FactorBasis;
-use super::sealed::Counts;
+use super::sealed::{self, Counts, Kind};
 use super::spec::LayerSpec;
 use crate::Result;
+use crate::math::merge::{Bytes, Reader};
 
 /// Eigenvectors of both factors of a layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,5 +107,25 @@ impl EigenBasis {
 
     pub(super) fn fingerprint(&self) -> u64 {
         u64::from(self.activation.fingerprint()) << 32 | u64::from(self.gradient.fingerprint())
+    }
+}
+
+impl Bytes for EigenBasis {
+    fn write(&self, out: &mut Vec<u8>) {
+        sealed::write(Kind::Basis, out, |out| {
+            self.spec.write(out);
+            self.counts.write(out);
+            self.activation.write(out);
+            self.gradient.write(out);
+        });
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self> {
+        sealed::read(Kind::Basis, input, |input| {
+            let spec = LayerSpec::read(input)?;
+            let counts = Counts::read(input)?;
+            let activation = FactorBasis::read(input, spec.d_in)?;
+            Ok(Self { spec, counts, activation, gradient: FactorBasis::read(input, spec.d_out)? })
+        })
     }
 }

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, ArrayRef2, Axis, Slice, concatenate};
 
 use super::covariance::assemble;
+use super::sealed::{read_numbers, write_numbers};
 use crate::error::check_length;
 use crate::math::eigen::{EigenResidual, symmetric_eigen};
 use crate::math::gemm::product;
+use crate::math::merge::Reader;
 use crate::{Error, Result, Scalar};
 
 /// Eigenvalues closer than this share of the largest count as equal.
@@ -51,8 +53,10 @@ impl FactorBasis {
     /// The coordinate axes themselves.
     #[must_use]
     pub fn identity(size: usize) -> Self {
-        let health = FactorHealth { degenerate: size, ..FactorHealth::default() };
-        Self { block: 1, vectors: Vec::new(), values: Array1::ones(size), health }
+        let health = FactorHealth::default();
+        let mut basis = Self { block: 1, vectors: Vec::new(), values: Array1::ones(size), health };
+        basis.assess(&[]);
+        basis
     }
 
     /// The eigenvectors of a factor that is given by the blocks along its diagonal.
@@ -142,6 +146,43 @@ impl FactorBasis {
     pub(crate) fn cast<T: Scalar>(&self) -> Rotation<T> {
         let vectors = self.vectors.iter().map(|v| v.mapv(T::of)).collect();
         Rotation { size: self.size(), vectors }
+    }
+
+    /// Everything but what the eigenvalues say of themselves.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend((self.block as u64).to_le_bytes());
+        write_numbers(&self.values.to_vec(), out);
+        self.vectors.iter().for_each(|v| write_numbers(v.as_standard_layout().as_slice().unwrap_or_default(), out));
+        let health = &self.health;
+        out.extend((health.clamped as u64).to_le_bytes());
+        let residual = [health.residual.reconstruction, health.residual.orthogonality];
+        write_numbers(&[residual[0], residual[1], health.most_negative], out);
+    }
+
+    pub(super) fn read(input: &mut Reader<'_>, size: usize) -> Result<Self> {
+        let error = input.error("a basis of this layer");
+        let block = usize::try_from(input.u64("a size of blocks")?).map_err(|_| error)?;
+        if block == 0 || block > size.max(1) {
+            return Err(error);
+        }
+        let values = Array1::from(read_numbers(input, Some(size))?);
+        let sizes: Vec<usize> = (0..size).step_by(block).map(|start| block.min(size - start)).collect();
+        let mut basis = Self { block, vectors: Vec::new(), values, health: FactorHealth::default() };
+        if block > 1 {
+            for &n in &sizes {
+                let vectors = read_numbers(input, n.checked_mul(n))?;
+                basis.vectors.push(Array2::from_shape_vec((n, n), vectors).map_err(|_| error)?);
+            }
+        }
+        if basis.values.iter().any(|l| *l < 0.0) {
+            return Err(error);
+        }
+        basis.assess(if block > 1 { &sizes } else { &[] });
+        basis.health.clamped = usize::try_from(input.u64("a count")?).map_err(|_| error)?;
+        let numbers = read_numbers(input, Some(3))?;
+        basis.health.residual = EigenResidual { reconstruction: numbers[0], orthogonality: numbers[1] };
+        basis.health.most_negative = numbers[2];
+        Ok(basis)
     }
 
     /// Bytes that tell one basis from another.

@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     Covariance = 1,
     Eigenvalues = 2,
     TopK = 3,
+    Basis = 4,
     DocumentCounts = 16,
 }
 

@@ -201,6 +201,7 @@ fn blocks_and_diagonals_are_parts_of_the_whole() {
         let kept = |i: usize, j: usize| if i / block == j / block { whole[[i, j]] } else { 0.0 };
         assert!(part.indexed_iter().all(|((i, j), x)| (x - kept(i, j)).abs() < 1e-13));
         let basis = EigenBasis::new(&state).unwrap();
+        assert_eq!(EigenBasis::from_bytes(&basis.to_bytes()).unwrap(), basis);
         let q = basis.activation().vectors();
         let back = (&q * basis.activation().values()).dot(&q.t());
         assert!((back - part).iter().all(|x| x.abs() < 1e-12));
@@ -300,7 +301,12 @@ fn bytes_that_are_not_right_are_refused() {
     let basis = EigenBasis::new(&state).unwrap();
     let squares = EigenvalueAccumulator::new(&basis);
     assert!(CovarianceAccumulator::from_bytes(&squares.to_bytes()).is_err());
-    let other = EigenvalueAccumulator::new(&EigenBasis::identity(*basis.spec()));
+    let identity = EigenBasis::identity(*basis.spec());
+    let bytes = basis.to_bytes();
+    assert!((0..bytes.len()).all(|end| EigenBasis::from_bytes(&bytes[..end]).is_err()));
+    assert_eq!(EigenBasis::from_bytes(&bytes), Ok(basis));
+    assert_eq!(EigenBasis::from_bytes(&identity.to_bytes()).as_ref(), Ok(&identity));
+    let other = EigenvalueAccumulator::new(&identity);
     assert!(squares.clone().merge(&other).is_err() && LayerCurvature::diagonal(&squares).is_err());
     assert!(matches!(squares.eigenvalues(), Err(Error::Empty { .. })));
 }

@@ -44,7 +44,7 @@ impl Curvature {
     /// use limpid::influence::{Bias, Curvature, Examples, LayerRows, QuerySettings, Spectral, Strategy};
     /// use ndarray::array;
     ///
-    /// let a = array![[1.0, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]];
+    /// let a = array![[1.0_f64, 2.0], [0.0, 1.0], [2.0, -1.0], [1.0, 1.0]];
     /// let g = array![[1.0, 0.0], [1.0, 1.0], [-1.0, 2.0], [0.0, 1.0]];
     /// let train = [LayerRows::new(&a, &g, Examples::Offsets(&[0, 2, 4]))?.with_bias(Bias::Homogeneous)];
     /// let (a, g) = (array![[1.0, 1.0], [2.0, 0.0]], array![[1.0, -1.0], [0.0, 2.0]]);

@@ -99,7 +99,7 @@ pub fn symmetric_eigen(a: &ArrayRef2<f64>) -> Result<Eigen> {
 /// use ndarray::array;
 ///
 /// let eigen = tridiagonal_eigen(&array![0.0, 0.0], &array![2.0])?;
-/// assert_eq!(eigen.values, array![-2.0, 2.0]);
+/// assert!((eigen.values[0] + 2.0).abs() < 1e-15 && (eigen.values[1] - 2.0).abs() < 1e-15);
 /// # Ok::<(), limpid::Error>(())
 /// ```
 pub fn tridiagonal_eigen(diagonal: &ArrayRef1<f64>, off_diagonal: &ArrayRef1<f64>) -> Result<Eigen> {

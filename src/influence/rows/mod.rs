@@ -14,19 +14,20 @@
 //! <https://arxiv.org/abs/1503.05671> (notation and homogeneous coordinate); Grosse et al., "Studying large language model
 //! generalization with influence functions" (2023), <https://arxiv.org/abs/2308.03296>.
 
+mod block;
+mod gram;
+
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView2};
 
 use crate::error::{check_each, check_finite, check_length, check_limit, check_shape};
 use crate::math::gemm::{add_product_into, product};
 use crate::math::reduce::dot;
 use crate::{Error, Result, Scalar};
 
-/// Rows that are worked on together: few enough for the cache, many enough for a product.
-const ROWS: usize = 512;
+pub(crate) use block::Block;
 
 /// Most examples of one set of rows.
 const MAX_EXAMPLES: usize = 1 << 26;
@@ -82,44 +83,6 @@ pub struct LayerRows<'a, T> {
     live: Vec<usize>,
     /// Example `e` owns `live[offsets[e]..offsets[e + 1]]`.
     offsets: Vec<usize>,
-}
-
-/// Some consecutive examples, their live rows gathered side by side.
-#[derive(Debug, Clone)]
-pub(crate) struct Block<U> {
-    /// First example.
-    pub(crate) first: usize,
-    /// Inputs with the homogeneous 1, `(rows, d)`.
-    pub(crate) a: Array2<U>,
-    /// Gradients, `(rows, d_out)`.
-    pub(crate) g: Array2<U>,
-    /// Example `first + i` owns rows `starts[i]..starts[i + 1]`.
-    pub(crate) starts: Vec<usize>,
-    /// Where each row stands in the rows of the layer.
-    pub(crate) rows: Vec<usize>,
-}
-
-impl<U: Scalar> Block<U> {
-    /// Number of examples.
-    pub(crate) fn n_examples(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// Whether every example is exactly one row.
-    pub(crate) fn one_row_each(&self) -> bool {
-        self.starts.iter().enumerate().all(|(example, &start)| start == example)
-    }
-
-    /// Rows of example `first + index`.
-    pub(crate) fn rows_of(&self, index: usize) -> Range<usize> {
-        self.starts[index]..self.starts[index + 1]
-    }
-
-    /// `G_e` of example `first + index`.
-    pub(crate) fn gradient(&self, index: usize) -> Result<Array2<U>> {
-        let rows = ndarray::Slice::from(self.rows_of(index));
-        product(&self.g.slice_axis(Axis(0), rows).t(), &self.a.slice_axis(Axis(0), rows))
-    }
 }
 
 impl<'a, T: Scalar> LayerRows<'a, T> {
@@ -291,67 +254,6 @@ impl<'a, T: Scalar> LayerRows<'a, T> {
         Ok(out)
     }
 
-    /// `⟨G_i, G_j⟩` of all pairs of examples, `(n_examples, n_examples of other)`.
-    ///
-    /// ```text
-    /// ⟨G_i, G_j⟩ = Σ_{t of i} Σ_{s of j} (ã_t · ã_s)(g_t · g_s)
-    /// ```
-    ///
-    /// By this double sum, or from the gradients themselves where that costs less.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the layers differ.
-    pub fn gram(&self, other: &LayerRows<'_, T>) -> Result<Array2<f64>> {
-        check_length("columns of the other a", other.d_in(), self.d_in())?;
-        check_length("columns of the other g", other.d_out(), self.d_out())?;
-        let (rows, others) = (self.live.len() as f64, other.live.len() as f64);
-        let (d, d_out) = (self.d_in() as f64, self.d_out() as f64);
-        let ghost = rows * others * (d + d_out);
-        let formed = (self.n_examples() as f64 * other.n_examples() as f64 + rows + others) * d * d_out;
-        let mut out = Array2::zeros((self.n_examples(), other.n_examples()));
-        for left in self.blocks::<f64>() {
-            for right in other.blocks::<f64>() {
-                let part = if ghost <= formed { ghost_gram(&left, &right)? } else { formed_gram(&left, &right)? };
-                let rows = ndarray::Slice::from(left.first..left.first + left.n_examples());
-                let columns = ndarray::Slice::from(right.first..right.first + right.n_examples());
-                out.slice_axis_mut(Axis(0), rows).slice_axis_mut(Axis(1), columns).assign(&part);
-            }
-        }
-        Ok(out)
-    }
-
-    /// `‖G_e‖_F²` of every example, `(n_examples)`.
-    ///
-    /// # Errors
-    /// None for valid rows.
-    pub fn squared_norms(&self) -> Result<Array1<f64>> {
-        let mut out = Vec::with_capacity(self.n_examples());
-        for block in self.blocks::<f64>() {
-            for example in 0..block.n_examples() {
-                let rows = ndarray::Slice::from(block.rows_of(example));
-                let (a, g) = (block.a.slice_axis(Axis(0), rows), block.g.slice_axis(Axis(0), rows));
-                let ghost = a.nrows() * (a.ncols() + g.ncols()) <= a.ncols() * g.ncols();
-                let sum = if ghost {
-                    (product(&a, &a.t())? * product(&g, &g.t())?).sum()
-                } else {
-                    product(&g.t(), &a)?.iter().map(|x| x * x).sum()
-                };
-                out.push(sum);
-            }
-        }
-        Ok(Array1::from(out))
-    }
-
-    /// `Σ_t ‖ã_t‖ ‖g_t‖` of every example, a bound of the nuclear norm of its gradient.
-    pub(crate) fn row_products(&self) -> Array1<f64> {
-        let square = |row: ndarray::ArrayView1<'_, T>| row.iter().map(|x| x.as_f64() * x.as_f64()).sum::<f64>();
-        let product = |&row: &usize| {
-            let a = square(self.a.row(row)) + self.bias.columns() as f64;
-            libm::sqrt(a) * libm::sqrt(square(self.g.row(row)))
-        };
-        (0..self.n_examples()).map(|example| self.live_rows(example).iter().map(product).sum()).collect()
-    }
-
     /// Weight of an example in means over examples.
     #[must_use]
     pub(crate) fn example_weights(&self) -> Vec<f64> {
@@ -378,66 +280,6 @@ impl<'a, T: Scalar> LayerRows<'a, T> {
     #[must_use]
     pub(crate) fn live_rows(&self, example: usize) -> &[usize] {
         &self.live[self.offsets[example]..self.offsets[example + 1]]
-    }
-
-    /// All examples in order, so many at a time that they have about [`ROWS`] live rows; a cut depends on the rows alone.
-    pub(crate) fn blocks<U: Scalar>(&self) -> impl Iterator<Item = Block<U>> + '_ {
-        self.blocks_of(ROWS)
-    }
-
-    /// As [`Self::blocks`], with about `rows` rows in each.
-    pub(crate) fn blocks_of<U: Scalar>(&self, rows: usize) -> impl Iterator<Item = Block<U>> + '_ {
-        self.cuts_of(rows).map(|examples| self.block(examples))
-    }
-
-    /// The ranges of examples that [`Self::blocks`] works through.
-    pub(crate) fn cuts(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.cuts_of(ROWS)
-    }
-
-    fn cuts_of(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + '_ {
-        let mut first = 0;
-        core::iter::from_fn(move || {
-            let start = first;
-            let n = self.n_examples();
-            (start < n).then(|| {
-                let most = self.offsets[start] + rows;
-                let limit = n.min(start + rows);
-                let fitting = self.offsets[start + 1..=limit].partition_point(|&end| end <= most);
-                first = start + fitting.max(1);
-                start..first
-            })
-        })
-    }
-
-    /// Gathers the live rows of these examples.
-    pub(crate) fn block<U: Scalar>(&self, examples: Range<usize>) -> Block<U> {
-        let rows = &self.live[self.offsets[examples.start]..self.offsets[examples.end]];
-        let base = self.offsets[examples.start];
-        let starts = self.offsets[examples.start..=examples.end].iter().map(|offset| offset - base).collect();
-        self.copy(examples.start, rows.to_vec(), starts)
-    }
-
-    /// Gathers the live rows of some examples; they are numbered anew from 0.
-    pub(crate) fn gather<U: Scalar>(&self, examples: &[usize]) -> Block<U> {
-        let (mut rows, mut starts) = (Vec::new(), vec![0]);
-        for &example in examples {
-            rows.extend(self.live_rows(example));
-            starts.push(rows.len());
-        }
-        self.copy(0, rows, starts)
-    }
-
-    fn copy<U: Scalar>(&self, first: usize, rows: Vec<usize>, starts: Vec<usize>) -> Block<U> {
-        let (width, d) = (self.a.ncols(), self.d_in());
-        let mut a = Array2::from_elem((rows.len(), d), U::one());
-        let mut g = Array2::zeros((rows.len(), self.d_out()));
-        for (at, &row) in rows.iter().enumerate() {
-            let mut to = a.row_mut(at);
-            to.iter_mut().take(width).zip(self.a.row(row)).for_each(|(to, from)| *to = U::of(from.as_f64()));
-            g.row_mut(at).zip_mut_with(&self.g.row(row), |to, from| *to = U::of(from.as_f64()));
-        }
-        Block { first, a, g, starts, rows }
     }
 
     fn example_of(&self, row: usize) -> usize {
@@ -500,46 +342,20 @@ fn check_examples(examples: Examples<'_>, rows: usize) -> Result<()> {
     }
 }
 
-/// The double sum over rows.
-fn ghost_gram(left: &Block<f64>, right: &Block<f64>) -> Result<Array2<f64>> {
-    let pairs = product(&left.a, &right.a.t())? * product(&left.g, &right.g.t())?;
-    if left.one_row_each() && right.one_row_each() {
-        return Ok(pairs);
-    }
-    Ok(Array2::from_shape_fn((left.n_examples(), right.n_examples()), |(i, j)| {
-        let columns = ndarray::Slice::from(right.rows_of(j));
-        let rows = left.rows_of(i).map(|row| pairs.row(row));
-        rows.map(|row| row.slice_axis(Axis(0), columns).iter().sum::<f64>()).sum()
-    }))
-}
-
-/// The gradients of the examples themselves, some at a time.
-fn formed_gram(left: &Block<f64>, right: &Block<f64>) -> Result<Array2<f64>> {
-    let mut out = Array2::zeros((left.n_examples(), right.n_examples()));
-    for (j, mut column) in out.columns_mut().into_iter().enumerate() {
-        let v = right.gradient(j)?;
-        let gv = product(&left.g, &v)?;
-        for (i, to) in column.iter_mut().enumerate() {
-            *to = left.rows_of(i).try_fold(0.0, |sum, row| Ok(sum + dot(&gv.row(row), &left.a.row(row))?))?;
-        }
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Seed, math::random::fill_normal};
     use ndarray::array;
 
-    pub(crate) fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
+    pub(super) fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
         let mut x = Array2::zeros((rows, columns));
         fill_normal(&mut Seed(17).stream(0, item), 1.0, x.as_slice_mut().unwrap());
         x
     }
 
     /// The definition.
-    fn naive(rows: &LayerRows<'_, f64>, example: usize) -> Array2<f64> {
+    pub(super) fn naive(rows: &LayerRows<'_, f64>, example: usize) -> Array2<f64> {
         let mut out = Array2::zeros((rows.d_out(), rows.d_in()));
         for &row in rows.live_rows(example) {
             for i in 0..rows.d_out() {
@@ -572,20 +388,6 @@ mod tests {
         assert!((rows.weighted_sum(&c).unwrap() - sum).iter().all(|x| x.abs() < 1e-10));
         assert!((rows.row_inner(&v).unwrap().sum() - inner.sum()).abs() < 1e-9);
         assert_eq!(rows.row_inner(&v).unwrap()[5], 0.0);
-    }
-
-    #[test]
-    fn both_ways_to_the_gram_matrix_agree() {
-        let (a, g) = (noise(40, 6, 3), noise(40, 2, 4));
-        let rows = LayerRows::new(&a, &g, Examples::Offsets(&[0, 0, 13, 30, 40])).unwrap();
-        let (left, each) = (rows.block::<f64>(0..4), LayerRows::new(&a, &g, Examples::EachRow).unwrap());
-        let right = each.block::<f64>(0..40);
-        let (ghost, formed) = (ghost_gram(&left, &right).unwrap(), formed_gram(&left, &right).unwrap());
-        assert!((&ghost - &formed).iter().all(|x| x.abs() < 1e-12));
-        let exact = Array2::from_shape_fn((4, 40), |(i, j)| (naive(&rows, i) * naive(&each, j)).sum());
-        assert!((rows.gram(&each).unwrap() - exact).iter().all(|x| x.abs() < 1e-12));
-        let other = LayerRows::new(&g, &g, Examples::EachRow).unwrap();
-        assert!(matches!(rows.gram(&other), Err(Error::Shape { .. })));
     }
 
     #[test]

@@ -48,7 +48,10 @@ for label, sizes in {"64-256-256-10": dict(d=64, width=256), "512-2048-2048-10":
         WORKLOADS[f"{method} {label}"] = ("attribution", dict(method=method, rows=rows, depth=2, steps=steps, **sizes), 2, 1 if large else 5, {})
 if importlib.util.find_spec("sae_lens"):
     WORKLOADS["sae top_k 4096, SAELens"] = sae("top_k", 4096, "saelens", 4, 5)
-AMOUNT = {"superposition": "steps", "gemm": "iterations", "sae_train": "steps", "attribution": "iterations", "score": "iterations"}
+if importlib.util.find_spec("kronfluence"):
+    # one pass each: the checks hold the seconds of the fit
+    WORKLOADS["influence 4096 x 256"] = ("influence", dict(train=4096, query=256, d=512, width=512), 1, 1, {})
+AMOUNT = {"superposition": "steps", "gemm": "iterations", "sae_train": "steps", "attribution": "iterations", "score": "iterations", "influence": "iterations"}
 
 
 def run(command):

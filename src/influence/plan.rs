@@ -169,7 +169,7 @@ impl Plan {
         }
         match settings.strategy {
             Strategy::Ekfac if layer.rows_per_example == 1 => {
-                self.eigenvalues.add(8.0 * d * o, 2.0 * rows * (squares + d * o))
+                self.eigenvalues.add(8.0 * d * o, 2.0 * rows * (squares + d * o));
             }
             Strategy::Ekfac => {
                 let turning = (rows * squares).min(n * d * o * (d + o));

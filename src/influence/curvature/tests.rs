@@ -226,6 +226,9 @@ fn a_norm_layer_is_a_layer_with_input_one() {
     assert_eq!(curvature.eigenvalues(), &array![[0.75], [1.5]]);
 }
 
+/// A function of an eigenvalue, written out.
+type Naive = Box<dyn Fn(f64) -> f64>;
+
 #[test]
 fn spectral_functions_are_functions_of_the_eigenvalues() {
     let (a, g) = (noise(50, 3, 9), noise(50, 2, 10));
@@ -235,7 +238,7 @@ fn spectral_functions_are_functions_of_the_eigenvalues() {
     let mean = l.mean().unwrap();
     let filter = |function: Spectral| curvature.preconditioner(&function).unwrap().filter().clone();
     let damped = Damping::Absolute(0.3);
-    let cases: [(Spectral, Box<dyn Fn(f64) -> f64>); 8] = [
+    let cases: [(Spectral, Naive); 8] = [
         (Spectral::DampedInverse(damped), Box::new(|l| 1.0 / (l + 0.3))),
         (Spectral::DampedInverse(Damping::RelativeMean(0.1)), Box::new(move |l| 1.0 / (l + 0.1 * mean))),
         (Spectral::InverseSqrt(damped), Box::new(|l| 1.0 / libm::sqrt(l + 0.3))),

@@ -29,6 +29,9 @@ const GROUP: usize = 8;
 /// Scores of queries `[g, a]` and rows `[g, a]`, all in the coordinates of `filter: (d_out, d)`. Returns `(queries, rows)`.
 pub(super) fn scores<T: Scalar>(query: [&Array2<T>; 2], rows: [&Array2<T>; 2], filter: &Array2<T>) -> Array2<T> {
     let ([query_g, query_a], [rows_g, rows_a]) = (query, rows);
+    if filter.is_empty() {
+        return Array2::zeros((query_g.nrows(), rows_g.nrows()));
+    }
     // a product costs its inner size, and a pass over the scores for each of its blocks
     let cost = |outer: usize, inner: usize| outer * (inner + 32 * inner.div_ceil(DEPTH));
     if cost(filter.nrows(), filter.ncols()) <= cost(filter.ncols(), filter.nrows()) {

@@ -82,8 +82,7 @@ impl<T: Scalar> Queries<T> {
             let Some(threshold) = top.threshold(query) else { return true };
             let bound: f64 =
                 self.layers().iter().zip(sizes).map(|(layer, sizes)| layer.bound()[query] * sizes[example]).sum();
-            // not a number must not be skipped
-            !(bound * rounding < threshold)
+            bound * rounding >= threshold || bound.is_nan()
         })
     }
 

@@ -171,7 +171,8 @@ fn every_way_to_a_score_agrees() {
             for train_rows in [None, Some(1_000_000_000)] {
                 for rank in [None, Some(5), Some(9)] {
                     let settings = QuerySettings { rank, train_rows };
-                    let queries = curvature.queries(&Spectral::default(), &[query.clone()], &settings).unwrap();
+                    let query = core::slice::from_ref(&query);
+                    let queries = curvature.queries(&Spectral::default(), query, &settings).unwrap();
                     let (train, all) = ([train.clone()], Array1::ones(train.n_examples()));
                     close(queries.scores(&train).unwrap(), exact.as_slice().unwrap(), 1e-9);
                     let tokens = queries.token_scores(&train).unwrap();
@@ -184,8 +185,8 @@ fn every_way_to_a_score_agrees() {
                     close(queries.scores_of_sum(&train, &all).unwrap(), &sums, 1e-9);
                     let summed = curvature.summed_query(
                         &Spectral::default(),
-                        &[query.clone()],
-                        &Array1::ones(query.n_examples()),
+                        query,
+                        &Array1::ones(query[0].n_examples()),
                         &settings,
                     );
                     close(summed.unwrap().scores(&train).unwrap(), &exact.sum_axis(ndarray::Axis(0)).to_vec(), 1e-9);

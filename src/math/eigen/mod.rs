@@ -25,9 +25,9 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 
+use crate::Result;
 use crate::error::{check_finite, check_limit, check_shape};
 use crate::math::gemm::product;
-use crate::{Error, Result};
 
 pub use truncated_svd::TruncatedSvd;
 
@@ -63,7 +63,7 @@ pub struct EigenResidual {
 /// Decomposes `(A + Aᵀ)/2` of `a: (n, n)`.
 ///
 /// # Errors
-/// [`Error::Shape`] where `a` is not square, [`Error::NotFinite`], [`Error::TooLarge`], and [`Error::NoConvergence`] where
+/// [`Error::Shape`](crate::Error::Shape) where `a` is not square, [`Error::NotFinite`](crate::Error::NotFinite), [`Error::TooLarge`](crate::Error::TooLarge), and [`Error::NoConvergence`](crate::Error::NoConvergence) where
 /// the iteration limit is reached.
 ///
 /// # Example
@@ -120,7 +120,7 @@ impl Eigen {
     /// Compares with the matrix that was decomposed.
     ///
     /// # Errors
-    /// [`Error::Shape`].
+    /// [`Error::Shape`](crate::Error::Shape).
     pub fn residual(&self, a: &ArrayRef2<f64>) -> Result<EigenResidual> {
         let n = self.values.len();
         check_shape("a", a, &[n, n])?;
@@ -163,7 +163,7 @@ fn by_faer(a: &ArrayRef2<f64>) -> Result<(Vec<f64>, Array2<f64>)> {
     let a = faer::Mat::from_fn(n, n, |i, j| a[[i, j]]);
     let eigen = a
         .self_adjoint_eigen(faer::Side::Lower)
-        .map_err(|_| Error::NoConvergence { iterations: 0, residual: f64::NAN })?;
+        .map_err(|_| crate::Error::NoConvergence { iterations: 0, residual: f64::NAN })?;
     let values = (0..n).map(|i| eigen.S()[i]).collect();
     Ok((values, Array2::from_shape_fn((n, n), |(i, j)| eigen.U()[(i, j)])))
 }
@@ -200,7 +200,7 @@ fn signs(vectors: &ArrayRef2<f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Seed, math::random::fill_normal};
+    use crate::{Error, Seed, math::random::fill_normal};
     use ndarray::array;
 
     fn noise(rows: usize, columns: usize) -> Array2<f64> {

@@ -9,7 +9,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array2, ArrayRef2};
+use ndarray::ArrayRef2;
 
 use crate::math::par;
 use crate::math::simd::{Simd, dispatch, level};

@@ -110,9 +110,10 @@ fn true_fisher_row_weights<T: Scalar>(given: &Given<'_>) -> Answer {
     let fisher = text(TrueFisherRows::new(&a, &logits))?;
     let bias = if given.flag("bias")? { limpid::influence::Bias::Homogeneous } else { limpid::influence::Bias::None };
     let rows = text(fisher.rows())?.with_bias(bias);
-    let covariance = covariance(&[rows.clone()])?;
+    let parts = std::slice::from_ref(&rows);
+    let covariance = covariance(parts)?;
     let basis = text(EigenBasis::new(&covariance))?;
-    let lambda = squares(&basis, &[rows.clone()])?;
+    let lambda = squares(&basis, parts)?;
     let parameters = rows.d_out() * rows.d_in();
     let mut whole = Array2::<f64>::zeros((parameters, parameters));
     for (example, weight) in fisher.weight.iter().enumerate() {

@@ -15,7 +15,7 @@ use influence_support::{Outcome, estimate::Estimates, retrain::Task};
 use support::figure::{Axis, Mark, chart};
 use support::{cli::Options, report::Report, report::number};
 
-const ABOUT: &str = "a softmax regression and a network with one hidden layer on small data: the loss of queries after\n\
+const ABOUT: &str = "a logistic regression and a network with one hidden layer on small data: the loss of queries after\n\
 training again without each example, and on random halves of the data, against what every estimator of influence\n\
 predicts. About 20 s on two cores.";
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 fn experiment(options: &Options) -> Outcome<Report> {
     let mut report = Report::new("Influence against retraining", &options.out);
     let subsets = if options.quick { 60 } else { 200 };
-    let convex = Task::new("softmax regression", &[], 0.02, options, subsets)?;
+    let convex = Task::new("logistic regression", &[], 0.02, options, subsets)?;
     let deep = Task::new("network", &[16], 0.02, options, subsets)?;
     let found = [task(&mut report, &convex)?, task(&mut report, &deep)?];
     let rows = found[0].iter().zip(&found[1]).map(|(convex, deep)| {
@@ -40,7 +40,7 @@ fn experiment(options: &Options) -> Outcome<Report> {
     report.at_least("regression: LDS of EK-FAC", lds(0, "EK-FAC"), 0.94);
     report.at_least(
         "network: LDS of the exact Fisher matrix over that of plain products",
-        { lds(1, "exact") - lds(1, "identity") },
+        lds(1, "exact") - lds(1, "identity"),
         0.0,
     );
     Ok(report)

@@ -148,7 +148,7 @@ impl Rows {
             weight.extend(p.column(class));
         }
         let stack = |parts: &Vec<Array2<f64>>| {
-            let rows = parts.iter().flat_map(Array2::rows).collect::<Vec<_>>();
+            let rows = parts.iter().flat_map(|part| part.rows()).collect::<Vec<_>>();
             Array2::from_shape_fn((rows.len(), parts[0].ncols()), |(row, column)| rows[row][column])
         };
         let (inputs, gradients) = (inputs.iter().map(stack).collect(), gradients.iter().map(stack).collect());
@@ -177,7 +177,7 @@ pub fn draw(n: usize, features: usize, classes: usize, seed: Seed, item: u64) ->
     };
     let scales: Array1<f64> = (0..features).map(|j| 1.5 * 0.75_f64.powi(j as i32)).collect();
     let (x, truth) = (normal(n, features, 2, item) * &scales, normal(classes, features, 3, 0));
-    let z = x.dot(&truth.t()) + (normal(n, classes, 4, item) * 0.7) + x.column(0).mapv(|v| v * v).insert_axis(Axis(1));
+    let z = x.dot(&truth.t()) + normal(n, classes, 4, item) * 0.7;
     let largest = |row: &ArrayRef1<f64>| (0..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
     Data { labels: z.rows().into_iter().map(|row| largest(&row)).collect(), x }
 }

@@ -11,9 +11,9 @@ use super::simulator::Way;
 const HELP: &str = "\
 llm_simulator [OPTIONS]: scores explanations of a neuron by a language model of yours
 
-Writes each request as a line of JSON to the standard output, and reads its answer from --answers; without it the requests are
-all that comes. `llm_simulator > requests.txt`, answer the lines that begin with {\"id\", and give the answers; or let a process
-answer through a pipe made by mkfifo.
+Writes each request as a line of JSON to the standard output, reads its answer from --answers, and tells what came of it on the
+standard error stream. Without --answers nothing is answered: `llm_simulator > requests`, have the lines answered, and run again
+with the answers; or let a process answer through a pipe made by mkfifo.
 
   --answers FILE   recorded answers, a line of JSON each; the forms stand in llm_simulator_support/wire.rs
   --way WAY        all_at_once (log-probabilities of the prompt), one_at_a_time (of one new token), lines, json or tuples
@@ -33,6 +33,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Prints for a reader.
+    pub fn say(&self, text: core::fmt::Arguments<'_>) {
+        if self.quick { println!("{text}") } else { eprintln!("{text}") }
+    }
+
     /// `None` where only help was asked for, which is printed.
     pub fn read() -> Outcome<Option<Self>> {
         let mut options = Self { answers: None, way: Way::AllAtOnce, texts: 12, quick: false };
@@ -49,6 +54,9 @@ impl Options {
                 }
                 other => return Err(other.unexpected().into()),
             }
+        }
+        if options.quick && matches!(options.way, Way::Written(Form::Json | Form::Tuples)) {
+            return Err("--quick: the stand-in writes lines only".into());
         }
         if (1..=10_000).contains(&options.texts) {
             Ok(Some(options))

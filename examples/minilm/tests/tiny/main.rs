@@ -4,6 +4,7 @@
 mod errors;
 mod explain;
 mod files;
+mod influence;
 mod model;
 mod naive;
 mod pages;

@@ -15,6 +15,8 @@ use crate::Result;
 
 const HIDDEN: usize = 128;
 const EPOCHS: usize = 12;
+/// Steps that a few lines are trained for.
+const LEAST_STEPS: usize = 100;
 const BATCH: usize = 128;
 const LEARNING_RATE: f64 = 1e-3;
 const WEIGHT_DECAY: f64 = 1e-2;
@@ -62,8 +64,10 @@ impl Head {
         let mut head = Self { layers: [layer(0, x.ncols(), HIDDEN), layer(1, HIDDEN, 1)] };
         let optimizer = Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: WEIGHT_DECAY };
         let mut states: Vec<_> = head.parameters().iter().map(|p| OptimizerState::new(optimizer, p.len())).collect();
-        let steps = EPOCHS * x.nrows().div_ceil(BATCH);
-        for epoch in 0..EPOCHS {
+        let batches = x.nrows().div_ceil(BATCH).max(1);
+        let epochs = EPOCHS.max(LEAST_STEPS.div_ceil(batches));
+        let steps = epochs * batches;
+        for epoch in 0..epochs {
             let mut order: Vec<usize> = (0..x.nrows()).collect();
             let mut stream = seed.stream(ORDER, epoch as u64);
             (1..order.len()).rev().for_each(|last| order.swap(last, below(&mut stream, last + 1)));

@@ -274,6 +274,17 @@ mod tests {
         check(&array![[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]);
     }
 
+    #[cfg(feature = "faer")]
+    #[test]
+    fn the_other_solver_agrees() {
+        let x = noise(40, 40);
+        let a = &x + &x.t();
+        let (values, vectors) = by_faer(&a).unwrap();
+        let (found, own) = (finish(values, vectors, 1.0), check(&a));
+        assert!((&found.values - &own.values).iter().all(|x| x.abs() < 1e-12));
+        assert!((&found.vectors - &own.vectors).iter().all(|x| x.abs() < 1e-9));
+    }
+
     #[test]
     fn signs_are_canonical() {
         let x = noise(6, 6);

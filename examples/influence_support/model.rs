@@ -175,7 +175,7 @@ pub fn draw(n: usize, features: usize, classes: usize, seed: Seed, item: u64) ->
         fill_normal(&mut seed.stream(purpose, item), 1.0, &mut values);
         Array2::from_shape_fn((rows, columns), |(i, j)| values[i * columns + j])
     };
-    let scales: Array1<f64> = (0..features).map(|j| 1.5 * 0.75_f64.powi(j as i32)).collect();
+    let scales: Array1<f64> = std::iter::successors(Some(1.5), |scale| Some(scale * 0.75)).take(features).collect();
     let (x, truth) = (normal(n, features, 2, item) * &scales, normal(classes, features, 3, 0));
     let z = x.dot(&truth.t()) + normal(n, classes, 4, item) * 0.7;
     let largest = |row: &ArrayRef1<f64>| (0..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });

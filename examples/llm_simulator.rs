@@ -31,11 +31,11 @@ fn main() -> ExitCode {
     match Options::read() {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(options)) => run(&options).unwrap_or_else(|error| {
-            esay!(options, "llm_simulator: {error}");
+            eprintln!("llm_simulator: {error}");
             ExitCode::from(2)
         }),
         Err(error) => {
-            esay!(options, "llm_simulator: {error} (--help shows the options)");
+            eprintln!("llm_simulator: {error} (--help shows the options)");
             ExitCode::from(2)
         }
     }
@@ -61,13 +61,13 @@ fn run(options: &Options) -> Outcome<ExitCode> {
         let answers = |prompt: &Prompt, ask: Ask| recorded.answer(prompt, ask);
         let scores = judge(options, &explanations, &records, answers)?;
         if recorded.unanswered > 0 {
-            esay!(options, "{} requests have no answer yet: give theirs with --answers FILE", recorded.unanswered);
+            eprintln!("{} requests have no answer yet: give theirs with --answers FILE", recorded.unanswered);
         }
         scores
     };
     let separated = matches!(scores[..], [Some(truth), Some(untrue)] if truth > untrue);
     if options.quick && !separated {
-        esay!(options, "MISSED: the true explanation has the higher score");
+        eprintln!("MISSED: the true explanation has the higher score");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

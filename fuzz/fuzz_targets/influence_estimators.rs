@@ -8,9 +8,9 @@ use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use limpid::Error;
 use limpid::influence::estimators::{
-    Checkpoint, Complement, ConjugateGradient, Damped, DualFisher, Entries, FisherOperator, Lanczos, Lissa, LissaDamping,
-    LissaScale, LoGra, LoGraInit, Margins, OperatorFn, Projection, Similarity, TrackStar, Trak, datainf, gradients,
-    most_similar, similarity, tracin, tracin_embeddings, tracin_self,
+    Checkpoint, Complement, ConjugateGradient, Damped, DualFisher, Entries, FisherOperator, Lanczos, Lissa,
+    LissaDamping, LissaScale, LoGra, LoGraInit, Margins, OperatorFn, Projection, Similarity, TrackStar, Trak, datainf,
+    gradients, most_similar, similarity, tracin, tracin_embeddings, tracin_self,
 };
 use limpid::influence::evaluate::{
     LinearInfluence, LinearLoss, Measured, RemovalCurve, fact_tracing, leave_one_out_agreement,
@@ -103,7 +103,8 @@ fn evaluation(source: &mut Source<'_>) {
     let suspicion = source.vector::<f64>(n);
     let flipped: Vec<bool> = source.vector::<f64>(n).iter().map(|x| *x > 0.0).collect();
     let _ = mislabel_detection(&suspicion, &flipped, &[source.count()]).map(|found| found.recall());
-    let curve = RemovalCurve { counts: vec![source.count(), source.below(4)], random: source.below(3), seed: source.seed() };
+    let curve =
+        RemovalCurve { counts: vec![source.count(), source.below(4)], random: source.below(3), seed: source.seed() };
     let _ = removal_curve(&suspicion, &curve, |_| Ok::<_, Error>(source.number()));
     let loss = source.pick(&[LinearLoss::Squared, LinearLoss::Logistic]);
     let (x, y, theta) = (source.matrix::<f32>(n, m), source.vector(n), source.vector(m));
@@ -121,7 +122,8 @@ fn prefilter(source: &mut Source<'_>) {
     let (counted, scored, queries) = (documents(), documents(), documents());
     let mut counts = DocumentCounts::default();
     counts.update(&counted);
-    let weighting = Weighting::TfIdf { smooth_idf: source.flag(), sublinear_tf: source.flag(), normalise: source.flag() };
+    let weighting =
+        Weighting::TfIdf { smooth_idf: source.flag(), sublinear_tf: source.flag(), normalise: source.flag() };
     let filter = Prefilter::new(&counts, source.pick(&[Weighting::Bm25Presence, weighting]));
     let scores = filter.scores(&queries, &scored).expect("few");
     assert!(scores.iter().all(|score| score.is_finite()));

@@ -37,11 +37,12 @@ fn normal(rows: usize, columns: usize, seed: u64, item: u64) -> Array2<f64> {
 
 /// Two layers with the same examples, 1 to 3 rows each.
 fn layers(n: usize, seed: u64) -> Vec<Layer> {
-    let example: Vec<usize> = (0..n).flat_map(|e| vec![e; 1 + (e * 7 + seed as usize) % 3]).collect();
-    let shape = |layer: u64| (1 + (seed as usize + layer as usize) % 4, 1 + (seed as usize / 3 + layer as usize) % 3);
+    let kind = usize::try_from(seed % 12).unwrap();
+    let example: Vec<usize> = (0..n).flat_map(|e| vec![e; 1 + (e * 7 + kind) % 3]).collect();
+    let shape = |layer: usize| (1 + (kind + layer) % 4, 1 + (kind / 3 + layer) % 3);
     (0..2)
         .map(|layer| {
-            let (d_in, d_out) = shape(layer);
+            let (d_in, d_out) = shape(usize::try_from(layer).unwrap());
             let (a, g) =
                 (normal(example.len(), d_in, seed, 2 * layer), normal(example.len(), d_out, seed, 2 * layer + 1));
             Layer { a, g, example: example.clone(), n }

@@ -21,10 +21,15 @@ pub(crate) fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
 
 /// Rows of two layers, 3 to 2 and 2 to 3, with 1 to 3 rows for each of `n` examples.
 pub(crate) fn noise_layers(n: usize, seed: u64) -> Vec<Data> {
+    noise_layers_of([(3, 2), (2, 3)], n, seed)
+}
+
+/// Rows of two layers of these inputs and outputs.
+pub(crate) fn noise_layers_of(sizes: [(usize, usize); 2], n: usize, seed: u64) -> Vec<Data> {
     let examples: Vec<usize> =
         (0..n).flat_map(|e| core::iter::repeat_n(e, 1 + (e + usize::from(seed.is_multiple_of(2))) % 3)).collect();
     let rows = examples.len();
-    [(3, 2), (2, 3)]
+    sizes
         .into_iter()
         .enumerate()
         .map(|(layer, (d_in, d_out))| {

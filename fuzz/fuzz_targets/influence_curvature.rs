@@ -43,7 +43,7 @@ fn eigen(source: &mut Source<'_>) {
     let columns = source.near(n);
     let a = source.matrix::<f64>(n, columns);
     if let Ok(eigen) = symmetric_eigen(&a) {
-        assert!(eigen.values.len() == n && eigen.vectors.iter().all(|x| x.is_finite()));
+        assert!(eigen.values.len() == a.nrows() && eigen.vectors.iter().all(|x| x.is_finite()));
     }
     let (d, e) = (source.vector::<f64>(n), n.saturating_sub(1));
     let e = source.near(e);

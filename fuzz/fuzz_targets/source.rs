@@ -91,7 +91,8 @@ impl Source<'_> {
 
     /// A matrix near `(rows, columns)`: random, or one value all over.
     pub fn matrix<T: Scalar>(&mut self, rows: usize, columns: usize) -> Array2<T> {
-        let (rows, columns) = (self.near(rows), self.near(columns));
+        // no rows of a width that cannot exist have a shape either
+        let (rows, columns) = (self.near(rows), self.near(columns).min(MAX_ELEMENTS));
         let rows = rows.min(MAX_ELEMENTS / columns.max(1));
         if self.byte() % 16 == 1 {
             return Array2::from_elem((rows, columns), self.number());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use limpid::Seed;
 use limpid::formats::activations::ActivationFile;
 use limpid::formats::{Dtype, Tensor, safetensors};
-use limpid::math::random::{below, fill_normal};
+use limpid::math::random::{fill_normal, shuffle};
 use limpid::superposition::FeatureDistribution;
 use ndarray::{Array1, Array2, Axis};
 
@@ -95,11 +95,8 @@ impl Data {
 
 /// The numbers below `n` in random order.
 fn order(n: usize, seed: Seed, epoch: u64) -> Vec<usize> {
-    let mut stream = seed.stream(ORDER, epoch);
     let mut order: Vec<usize> = (0..n).collect();
-    for last in (1..n).rev() {
-        order.swap(last, below(&mut stream, last + 1));
-    }
+    shuffle(&mut seed.stream(ORDER, epoch), &mut order);
     order
 }
 

@@ -23,6 +23,8 @@ mod plan;
 pub mod prefilter;
 mod rows;
 mod score;
+#[cfg(test)]
+mod testing;
 
 pub use curvature::{
     CovarianceAccumulator, CovarianceSettings, Damping, EigenBasis, EigenvalueAccumulator, FactorBasis, FactorHealth,

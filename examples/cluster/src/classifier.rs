@@ -1,5 +1,6 @@
 //! A small classifier and its data, both functions of the seed: every process makes the same, and keeps only its rows.
 
+use limpid::influence::label_gradients;
 use limpid::math::gemm::product;
 use limpid::math::random::fill_normal;
 use limpid::{Result, Scalar, Seed};
@@ -56,14 +57,7 @@ impl Classifier {
     pub(crate) fn rows(&self, examples: std::ops::Range<usize>) -> Result<Rows> {
         let (x, labels) = self.examples(examples);
         let hidden = (product(&x, &self.first.0.t())? + &self.first.1).mapv(|h| h.max(0.0));
-        let mut g = product(&hidden, &self.second.0.t())? + &self.second.1;
-        for (mut row, &label) in g.rows_mut().into_iter().zip(&labels) {
-            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            row.mapv_inplace(|z| (z - largest).exp());
-            let total = row.sum();
-            row.mapv_inplace(|p| p / total);
-            row[label] -= 1.0;
-        }
+        let g = label_gradients(&(product(&hidden, &self.second.0.t())? + &self.second.1), &labels)?;
         let mut back = product(&g, &self.second.0)?;
         back.zip_mut_with(&hidden, |g, &h| *g = if h > 0.0 { *g } else { 0.0 });
         Ok(Rows { a: [x, hidden], g: [back, g], labels })

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use limpid::Seed;
-use limpid::math::random::below;
+use limpid::math::random::shuffle;
 
 use crate::{Error, Result};
 
@@ -27,7 +27,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Line>> {
         let text = line.trim_start()[1..].trim().to_owned();
         lines.push(Line { is_positive, text });
     }
-    let mut stream = Seed(0).stream(0, 0);
-    (1..lines.len()).rev().for_each(|last| lines.swap(last, below(&mut stream, last + 1)));
+    shuffle(&mut Seed(0).stream(0, 0), &mut lines);
     Ok(lines)
 }

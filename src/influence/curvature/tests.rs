@@ -3,15 +3,10 @@
 use ndarray::{Array2, array};
 
 use super::*;
+use crate::influence::testing::noise;
 use crate::influence::{Bias, Examples, LayerRows};
 use crate::math::merge::{Bytes, Merge, Shards};
-use crate::{Error, Seed, math::random::fill_normal};
-
-fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
-    let mut x = Array2::zeros((rows, columns));
-    fill_normal(&mut Seed(23).stream(5, item), 1.0, x.as_slice_mut().unwrap());
-    x
-}
+use crate::{Error, Seed};
 
 /// Two sequences of two tokens, a layer from 2 to 2 with a bias.
 fn tokens() -> (Array2<f64>, Array2<f64>) {

@@ -228,8 +228,9 @@ impl LowRankCurvature {
 mod tests {
     use super::*;
     use crate::Error;
-    use crate::influence::estimators::testing::{layers, noise, noise_layers};
+    use crate::influence::estimators::testing::{layers, noise_layers};
     use crate::influence::estimators::{DualFisher, FisherOperator};
+    use crate::influence::testing::noise;
 
     fn spectrum(values: &[f64]) -> Array2<f64> {
         let n = values.len();

@@ -138,7 +138,7 @@ fn of_block(query: &Array2<f64>, train: &Array2<f64>, kind: Similarity) -> Resul
 mod tests {
     use super::*;
     use crate::Error;
-    use crate::influence::estimators::testing::noise;
+    use crate::influence::testing::noise;
     use ndarray::array;
 
     #[test]

@@ -1,23 +1,14 @@
 //! Rows for the tests of all estimators.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use ndarray::Array2;
 
-use crate::Seed;
+use crate::influence::testing::noise;
 use crate::influence::{Bias, Examples, LayerRows};
-use crate::math::random::fill_normal;
 
 /// Inputs, gradients, and the example of each row.
 pub(crate) type Data = (Array2<f64>, Array2<f64>, Vec<usize>, usize);
-
-/// Normal numbers.
-pub(crate) fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
-    let mut x = vec![0.0; rows * columns];
-    fill_normal(&mut Seed(23).stream(1, item), 1.0, &mut x);
-    Array2::from_shape_vec((rows, columns), x).unwrap()
-}
 
 /// Rows of two layers, 3 to 2 and 2 to 3, with 1 to 3 rows for each of `n` examples.
 pub(crate) fn noise_layers(n: usize, seed: u64) -> Vec<Data> {

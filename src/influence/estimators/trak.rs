@@ -184,7 +184,7 @@ impl Margins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::influence::estimators::testing::noise;
+    use crate::influence::testing::noise;
     use ndarray::array;
 
     #[test]

@@ -104,7 +104,8 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::influence::Examples;
-    use crate::influence::rows::tests::{naive, noise};
+    use crate::influence::rows::tests::naive;
+    use crate::influence::testing::noise;
 
     #[test]
     fn both_ways_to_the_gram_matrix_agree() {

@@ -345,14 +345,8 @@ fn check_examples(examples: Examples<'_>, rows: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Seed, math::random::fill_normal};
+    use crate::influence::testing::noise;
     use ndarray::array;
-
-    pub(super) fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
-        let mut x = Array2::zeros((rows, columns));
-        fill_normal(&mut Seed(17).stream(0, item), 1.0, x.as_slice_mut().unwrap());
-        x
-    }
 
     /// The definition.
     pub(super) fn naive(rows: &LayerRows<'_, f64>, example: usize) -> Array2<f64> {

@@ -5,15 +5,10 @@ use alloc::vec::Vec;
 use ndarray::{Array1, Array2, array};
 
 use super::*;
+use crate::Error;
+use crate::influence::testing::noise;
 use crate::influence::{Bias, Damping, Examples, LayerRows, Spectral, Strategy};
 use crate::math::merge::{Bytes, Merge};
-use crate::{Error, Seed, math::random::fill_normal};
-
-fn noise(rows: usize, columns: usize, item: u64) -> Array2<f64> {
-    let mut x = Array2::zeros((rows, columns));
-    fill_normal(&mut Seed(29).stream(6, item), 1.0, x.as_slice_mut().unwrap());
-    x
-}
 
 fn close(found: impl IntoIterator<Item = f64>, expected: &[f64], tolerance: f64) {
     let found: Vec<f64> = found.into_iter().collect();

@@ -8,7 +8,7 @@ use limpid::Seed;
 use limpid::influence::{Bias, Examples, LayerRows};
 use limpid::math::gemm::product;
 use limpid::math::optim::{Optimizer, OptimizerState};
-use limpid::math::random::{below, fill_normal};
+use limpid::math::random::{fill_normal, shuffle};
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 
 use crate::Result;
@@ -46,7 +46,10 @@ impl Rows {
         let layer = |(a, g)| -> limpid::Result<LayerRows<'_, f32>> {
             let (a, g): (&Array2<f32>, &Array2<f32>) = (a, g);
             let rows = LayerRows::new(a, g, Examples::EachRow)?.with_bias(Bias::Homogeneous);
-            self.weight.as_ref().map_or(Ok(rows.clone()), |weight| rows.clone().with_weight(weight))
+            match &self.weight {
+                Some(weight) => rows.with_weight(weight),
+                None => Ok(rows),
+            }
         };
         Ok(self.a.iter().zip(&self.g).map(layer).collect::<limpid::Result<_>>()?)
     }
@@ -69,8 +72,7 @@ impl Head {
         let steps = epochs * batches;
         for epoch in 0..epochs {
             let mut order: Vec<usize> = (0..x.nrows()).collect();
-            let mut stream = seed.stream(ORDER, epoch as u64);
-            (1..order.len()).rev().for_each(|last| order.swap(last, below(&mut stream, last + 1)));
+            shuffle(&mut seed.stream(ORDER, epoch as u64), &mut order);
             for batch in order.chunks(BATCH) {
                 let labels: Vec<bool> = batch.iter().map(|&line| positive[line]).collect();
                 let rows = head.rows(&x.select(Axis(0), batch), &labels)?;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use limpid::Seed;
 use limpid::influence::evaluate::mislabel_detection;
-use limpid::influence::{Curvature, End, QuerySettings, Spectral, Strategy, TopK};
-use limpid::math::random::below;
+use limpid::influence::{Curvature, End, LayerRows, QuerySettings, Spectral, Strategy, TopK};
+use limpid::math::random::shuffle;
 use ndarray::{Array1, Array2, Axis};
 
 use crate::bert::Bert;
@@ -37,6 +37,13 @@ struct Training {
     flipped: Vec<bool>,
 }
 
+/// The classifier, and what influence functions need of it: its curvature, and the rows of the training lines.
+struct Trained<'a> {
+    head: &'a Head,
+    curvature: &'a Curvature,
+    rows: &'a [LayerRows<'a, f32>],
+}
+
 /// Trains a head on labelled lines of `file`, of whose labels a tenth is made wrong, says how many of these are found by
 /// self-influence, and which lines speak for and against the verdict on `sentence`, or on some lines that were held out;
 /// returns what is to be printed. `out` is a CSV file of all training lines.
@@ -53,12 +60,7 @@ pub fn influence(
     if let Some(parent) = out.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty()) {
         check_folder(parent)?;
     }
-    let mut all = read(file)?;
-    all.retain(|line| Some(line.text.as_str()) != sentence.map(str::trim));
-    all.truncate(lines.map_or(usize::MAX, |lines| lines as usize));
-    if all.len() < 2 * WRONG {
-        return Err(Error::at(file, format!("{} lines, at least {} are needed", all.len(), 2 * WRONG)));
-    }
+    let mut all = labelled_lines(file, sentence, lines)?;
     let model = Bert::read(folder)?;
     let tokenizer = tokenizer(folder, model.config.positions)?;
     let embed = |texts: &[&str]| -> Result<Array2<f32>> {
@@ -87,13 +89,15 @@ pub fn influence(
     );
     let fisher = head.fisher_rows(&training.x)?;
     let curvature = Curvature::fit(Strategy::Ekfac, &fisher.layers()?)?;
-    let suspicion = training.detect(&head, &curvature, &mut text)?;
+    let rows = head.rows(&training.x, &training.labels)?;
+    let trained = Trained { head: &head, curvature: &curvature, rows: &rows.layers()? };
+    let suspicion = training.detect(&trained, &mut text)?;
     match sentence {
-        Some(said) => training.explain(&head, &curvature, said, None, &embed(&[said])?, &mut text)?,
+        Some(said) => training.explain(&trained, (said, None), &embed(&[said])?, &mut text)?,
         None => {
             for (index, line) in all.iter().take(SHOWN).enumerate() {
                 let x = x_held.select(Axis(0), &[index]);
-                training.explain(&head, &curvature, &line.text, Some(line.is_positive), &x, &mut text)?;
+                training.explain(&trained, (&line.text, Some(line.is_positive)), &x, &mut text)?;
             }
         }
     }
@@ -104,11 +108,21 @@ pub fn influence(
     Ok(text)
 }
 
+/// The labelled lines of `file`, without the sentence that is asked about.
+fn labelled_lines(file: &Path, sentence: Option<&str>, lines: Option<u32>) -> Result<Vec<Line>> {
+    let mut all = read(file)?;
+    all.retain(|line| Some(line.text.as_str()) != sentence.map(str::trim));
+    all.truncate(lines.map_or(usize::MAX, |lines| lines as usize));
+    if all.len() < 2 * WRONG {
+        return Err(Error::at(file, format!("{} lines, at least {} are needed", all.len(), 2 * WRONG)));
+    }
+    Ok(all)
+}
+
 impl Training {
     fn new(lines: Vec<Line>, x: Array2<f32>) -> Self {
         let mut order: Vec<usize> = (0..lines.len()).collect();
-        let mut stream = Seed(0).stream(FLIP, 0);
-        (1..order.len()).rev().for_each(|last| order.swap(last, below(&mut stream, last + 1)));
+        shuffle(&mut Seed(0).stream(FLIP, 0), &mut order);
         let mut flipped = vec![false; lines.len()];
         order.iter().take(lines.len() / WRONG).for_each(|&line| flipped[line] = true);
         let labels = lines.iter().zip(&flipped).map(|(line, &flipped)| line.is_positive != flipped).collect();
@@ -116,11 +130,10 @@ impl Training {
     }
 
     /// Self-influence of every line; says how many wrong labels it finds, beside simpler suspicions.
-    fn detect(&self, head: &Head, curvature: &Curvature, text: &mut String) -> Result<Array1<f64>> {
-        let rows = head.rows(&self.x, &self.labels)?;
-        let rows = rows.layers()?;
-        let own = curvature.self_scores(&Spectral::default(), &rows)?;
-        let plain = Curvature::fit(Strategy::Identity, &rows)?.self_scores(&Spectral::default(), &rows)?;
+    fn detect(&self, trained: &Trained<'_>, text: &mut String) -> Result<Array1<f64>> {
+        let Trained { head, curvature, rows } = *trained;
+        let own = curvature.self_scores(&Spectral::default(), rows)?;
+        let plain = Curvature::fit(Strategy::Identity, rows)?.self_scores(&Spectral::default(), rows)?;
         let logits = head.logits(&self.x)?;
         let loss =
             |(&z, &label): (&f32, &bool)| -f64::from(sigmoid(if label { z } else { -z })).max(f64::MIN_POSITIVE).ln();
@@ -154,13 +167,12 @@ impl Training {
     /// The lines without which the verdict would be weaker, and those without which it would be stronger.
     fn explain(
         &self,
-        head: &Head,
-        curvature: &Curvature,
-        said: &str,
-        label: Option<bool>,
+        trained: &Trained<'_>,
+        (said, label): (&str, Option<bool>),
         x: &Array2<f32>,
         text: &mut String,
     ) -> Result<()> {
+        let Trained { head, curvature, rows } = *trained;
         let logit = head.logits(x)?[0];
         let verdict = logit > 0.0;
         let name = |positive: bool| if positive { "positive" } else { "negative" };
@@ -168,11 +180,11 @@ impl Training {
         let probability = sigmoid(logit.abs());
         let _ = writeln!(text, "{said}{labelled}\n  verdict: {} with probability {probability:.3}", name(verdict));
         // the loss of the verdict itself: what lowered it speaks for the verdict
-        let (query, train) = (head.rows(x, &[verdict])?, head.rows(&self.x, &self.labels)?);
+        let query = head.rows(x, &[verdict])?;
         let queries = curvature.queries(&Spectral::default(), &query.layers()?, &QuerySettings::default())?;
         for (end, heading) in [(End::Largest, "for it"), (End::Smallest, "against it")] {
             let mut top = TopK::new(1, TOP, end)?;
-            queries.scan(&train.layers()?, 0, &mut top)?;
+            queries.scan(rows, 0, &mut top)?;
             let _ = writeln!(text, "  {heading}:");
             for found in top.of(0) {
                 let line = usize::try_from(found.id).unwrap_or(usize::MAX);

@@ -2,6 +2,9 @@
 
 use core::ops::ControlFlow;
 
+use limpid::influence::{
+    Bias, Damping, End, Fisher, LayerSpec, QuerySettings, Scale, ScanReport, Spectral, Strategy, TopK, Unit,
+};
 use limpid::math::optim::{Optimizer, OptimizerState};
 use limpid::sae::metrics::Evaluation;
 use limpid::sae::metrics::dictionary::match_dictionary;
@@ -25,6 +28,24 @@ fn settings_and_results_come_back() {
     assert_eq!(again(&trained), trained);
     let model: ToyModel<f64> = again(&trained.model);
     assert_eq!(model, trained.model);
+}
+
+#[test]
+fn settings_of_influence_come_back() {
+    let spectral = [Damping::Absolute(0.5), Damping::RelativeMean(0.1)].map(Spectral::DampedInverse);
+    assert_eq!(again(&spectral), spectral);
+    let names =
+        (Strategy::Ekfac, Fisher::Sampled, Unit::PerToken, Bias::Homogeneous, End::Smallest, Scale::PerExample(7));
+    assert_eq!(again(&names), names);
+    let spec = LayerSpec { layer: 3, d_in: 5, d_out: 2, bias: Bias::None, fisher: Fisher::True };
+    assert_eq!(again(&spec), spec);
+    let queries = QuerySettings { rank: Some(4), train_rows: Some(1 << 40) };
+    assert_eq!(again(&queries), queries);
+    let report = ScanReport { scored: 7, skipped: u64::MAX };
+    assert_eq!(again(&report), report);
+    let mut top = TopK::new(1, 2, End::Largest).unwrap();
+    top.push(0, 9, 0.25).unwrap();
+    assert_eq!(again(&top.of(0).to_vec()), top.of(0));
 }
 
 #[test]

@@ -4,11 +4,13 @@ use core::ops::ControlFlow;
 
 use limpid::Seed;
 use limpid::explanation::score::{Batch, Bootstrap, NeuronScores, Statistic, score_many};
+use limpid::influence::estimators::Projection;
+use limpid::influence::{Bias, Curvature, Examples, LayerRows, QuerySettings, Spectral, Strategy};
 use limpid::math::random::{fill_normal, uniform};
 use limpid::superposition::{
     Architecture, Data, FeatureDistribution, FixedDataset, Joint, Problem, Start, ToyModel, Training, Value, train,
 };
-use ndarray::{Array1, Array3};
+use ndarray::{Array1, Array2, Array3};
 
 #[test]
 fn streams_are_pinned() {
@@ -98,13 +100,46 @@ fn scores_are_pinned() {
     assert_eq!(hash(&scored()), PINNED_SCORES, "a numerical result changed: say so in the changelog");
 }
 
+/// Bits of EK-FAC scores of pairs and of projected gradients: ragged examples of two layers, the second behind a rectifier.
+fn influenced() -> Vec<u64> {
+    let noise = |item: u64, rows: usize, columns: usize| {
+        let mut x = Array2::<f64>::zeros((rows, columns));
+        fill_normal(&mut Seed(4).stream(0, item), 1.0, x.as_slice_mut().unwrap());
+        x
+    };
+    let (rows, offsets): (usize, Vec<usize>) = (900, (0..=300).map(|e| 3 * e).collect());
+    let sides =
+        [(noise(0, rows, 40), noise(1, rows, 33)), (noise(2, rows, 33).mapv(|x| x.max(0.0)), noise(3, rows, 5))];
+    let layers = |examples| -> Vec<LayerRows<'_, f64>> {
+        let layer = |(a, g)| LayerRows::new(a, g, examples).unwrap().with_bias(Bias::Homogeneous);
+        sides.iter().map(|(a, g)| layer((a, g))).collect()
+    };
+    let mut bits = Vec::new();
+    for examples in [Examples::Offsets(&offsets), Examples::EachRow] {
+        let layers = layers(examples);
+        let curvature = Curvature::fit(Strategy::Ekfac, &layers).unwrap();
+        let queries = curvature.queries(&Spectral::default(), &layers, &QuerySettings::default()).unwrap();
+        bits.extend(queries.scores(&layers).unwrap().iter().map(|x| x.to_bits()));
+        let own = curvature.self_scores(&Spectral::default(), &layers).unwrap();
+        let projected = Projection::new(20, Seed(8)).gradients(&layers).unwrap();
+        bits.extend(own.iter().chain(&projected).map(|x| x.to_bits()));
+    }
+    bits
+}
+
+#[test]
+fn influence_is_pinned() {
+    let pinned = if fuses() { PINNED_INFLUENCE } else { PINNED_INFLUENCE_UNFUSED };
+    assert_eq!(hash(&influenced()), pinned, "a numerical result changed: say so in the changelog");
+}
+
 #[cfg(feature = "rayon")]
 #[test]
 fn one_thread_and_many_give_the_same_bits() {
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         // alone, a run shares out the blocks of its batch; among many, it stays on its thread
-        pool.install(|| (trained(&problems()), trained(&problems()[..1]), scored()))
+        pool.install(|| (trained(&problems()), trained(&problems()[..1]), scored(), influenced()))
     };
     let single = on(1);
     for threads in [2, 3, 8, 16] {
@@ -115,6 +150,8 @@ fn one_thread_and_many_give_the_same_bits() {
 const PINNED_UNIFORM: [u64; 3] = [4606521967826267138, 4604133395992226457, 4593896436695528276];
 const PINNED_NORMAL: [u64; 3] = [13832119855098920533, 13831841425452158374, 4604980674396749681];
 const PINNED_SAMPLES: [u32; 3] = [1064829733, 1111264454, 1138343032];
+const PINNED_INFLUENCE: u64 = 8226142425841006154;
+const PINNED_INFLUENCE_UNFUSED: u64 = 1;
 const PINNED_SCORES: u64 = 4203334184425021191;
 const PINNED_TRAINING: u64 = 15511143844655318606;
 const PINNED_TRAINING_UNFUSED: u64 = 5419957254580398760;

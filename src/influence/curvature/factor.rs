@@ -203,6 +203,35 @@ pub(crate) struct Rotation<T> {
 }
 
 impl<T: Scalar> Rotation<T> {
+    /// The coordinate axes.
+    pub(crate) fn identity(size: usize) -> Self {
+        Self { size, vectors: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_vectors(vectors: Array2<T>) -> Self {
+        Self { size: vectors.nrows(), vectors: vec![vectors] }
+    }
+
+    /// Whether nothing is turned.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// Row `index` of `Q`: a coordinate in the eigenbasis.
+    pub(crate) fn coordinate(&self, index: usize) -> Array1<T> {
+        let mut out = Array1::zeros(self.size);
+        let mut start = 0;
+        for q in &self.vectors {
+            let end = start + q.nrows();
+            if (start..end).contains(&index) {
+                out.slice_axis_mut(Axis(0), Slice::from(start..end)).assign(&q.row(index - start));
+            }
+            start = end;
+        }
+        out
+    }
+
     /// `X Q` for rows `x: (rows, size)`.
     pub(crate) fn forward(&self, x: Array2<T>) -> Result<Array2<T>> {
         self.apply(x, false)

@@ -24,6 +24,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use crate::error::{check_each, check_limit};
 use crate::influence::curvature::{LayerSpec, Preconditioner, Rotation};
 use crate::influence::rows::Block;
+use crate::influence::score::outer::{self, Side};
 use crate::influence::{Examples, LayerRows};
 use crate::math::eigen::TruncatedSvd;
 use crate::math::gemm::product;
@@ -53,8 +54,8 @@ pub struct LayerQueries<T> {
     spec: LayerSpec,
     n: usize,
     pub(super) form: Form<T>,
-    /// What training rows go through before they are compared; nothing in coordinates.
-    turn: Option<(Rotation<T>, Rotation<T>)>,
+    /// What `g` and `a` of training rows go through before they are compared.
+    turn: [Rotation<T>; 2],
     /// `‖V - V_k‖_F` of every query.
     tail: Array1<f64>,
     /// A bound of `‖V‖_2` of every query.
@@ -125,7 +126,7 @@ impl<T: Scalar> LayerQueries<T> {
         }
         check_fits(dense.iter().chain(&left).chain(&right))?;
         let form = rank.map_or(Form::Dense(dense), |rank| Form::LowRank { left, right, rank });
-        let turn = (!back).then(|| turn(inverse));
+        let turn = if back { [spec.d_out, spec.d_in].map(Rotation::identity) } else { turn(inverse) };
         Ok(Self { spec, n, form, turn, tail, bound })
     }
 
@@ -140,7 +141,7 @@ impl<T: Scalar> LayerQueries<T> {
         let cast = |x: &Array2<f64>| x.mapv(T::of);
         let (g, a, filter) = (cast(&g), cast(&a), cast(inverse.filter()));
         check_fits(g.iter().chain(&a).chain(&filter))?;
-        let turn = Some(turn(inverse));
+        let turn = turn(inverse);
         Ok(Self {
             spec: *inverse.basis().spec(),
             n,
@@ -196,7 +197,7 @@ impl<T: Scalar> LayerQueries<T> {
         crate::error::check_shape("out", out, &[self.n, train.n_examples()])?;
         for block in train.blocks_of::<T>(ROWS) {
             let range = Slice::from(block.first..block.first + block.n_examples());
-            let part = self.example_scores(block)?;
+            let part = self.example_scores(&block)?;
             out.slice_axis_mut(Axis(1), range).zip_mut_with(&part, |to, s| *to += *s);
         }
         Ok(())
@@ -211,7 +212,7 @@ impl<T: Scalar> LayerQueries<T> {
         crate::error::check_shape("out", out, &[self.n, train.n_rows()])?;
         for block in train.blocks_of::<T>(ROWS) {
             let rows = block.rows.clone();
-            let part = self.row_scores(&self.turned(block)?)?;
+            let part = self.row_scores(&block)?;
             for (mut to, from) in out.rows_mut().into_iter().zip(part.rows()) {
                 rows.iter().zip(from).for_each(|(&row, s)| to[row] += *s);
             }
@@ -229,32 +230,29 @@ impl<T: Scalar> LayerQueries<T> {
         let (unit, rows) = (Array2::eye(self.spec.d_out), gradient.mapv(T::of));
         let offsets = [0, self.spec.d_out];
         let block = LayerRows::new(&rows, &unit, Examples::Offsets(&offsets))?.block(0..1);
-        Ok(self.example_scores(block)?.column(0).to_owned())
+        Ok(self.example_scores(&block)?.column(0).to_owned())
     }
 
     /// Scores of a gathered block, `(n, examples)`.
-    pub(super) fn example_scores(&self, block: Block<T>) -> Result<Array2<T>> {
-        let block = self.turned(block)?;
+    pub(super) fn example_scores(&self, block: &Block<T>) -> Result<Array2<T>> {
         if block.one_row_each() {
-            return match &self.form {
-                Form::Outer { g, a, filter } => Ok(super::outer::scores([g, a], [&block.g, &block.a], filter)),
-                _ => self.row_scores(&block),
-            };
+            return self.row_scores(block);
         }
         let (rows, examples) = (block.rows.len(), block.n_examples());
         let forming = rows + self.n * examples < self.n * rows;
         match &self.form {
-            Form::Dense(v) if forming => formed(v, &block),
-            Form::Outer { .. } if forming => formed(&self.dense(0..self.n), &block),
-            _ => Ok(sum_rows(&self.row_scores(&block)?, &block)),
+            Form::Dense(v) if forming => formed(v, &self.turned(block)?),
+            Form::Outer { .. } if forming => formed(&self.dense(0..self.n), &self.turned(block)?),
+            _ => Ok(sum_rows(&self.row_scores(block)?, block)),
         }
     }
 
-    /// Scores of every row of a rotated block, `(n, rows)`.
+    /// Scores of every row of a block, `(n, rows)`.
     fn row_scores(&self, block: &Block<T>) -> Result<Array2<T>> {
         let mut out = Array2::zeros((self.n, block.rows.len()));
         match &self.form {
             Form::LowRank { left, right, rank } => {
+                let block = self.turned(block)?;
                 let mut parts = product(&block.g, left)?;
                 parts *= &product(&block.a, right)?;
                 for (row, line) in parts.rows().into_iter().enumerate() {
@@ -264,8 +262,13 @@ impl<T: Scalar> LayerQueries<T> {
                     }
                 }
             }
-            Form::Outer { g, a, filter } => return Ok(super::outer::scores([g, a], [&block.g, &block.a], filter)),
+            Form::Outer { g, a, filter } => {
+                let [turn_g, turn_a] = &self.turn;
+                let side = |queries, rows, rotation| Side { queries, rows, rotation };
+                return outer::scores([side(g, &block.g, turn_g), side(a, &block.a, turn_a)], filter);
+            }
             Form::Dense(v) => {
+                let block = self.turned(block)?;
                 for (v, mut to) in v.rows().into_iter().zip(out.rows_mut()) {
                     let v = self.matrix(v.as_slice().unwrap_or_default())?;
                     let through = product(&block.g, &v)?;
@@ -297,14 +300,15 @@ impl<T: Scalar> LayerQueries<T> {
     }
 
     /// Rows in the coordinates of the queries.
-    fn turned(&self, block: Block<T>) -> Result<Block<T>> {
-        let Some((gradient, activation)) = &self.turn else { return Ok(block) };
-        Ok(Block { g: gradient.forward(block.g)?, a: activation.forward(block.a)?, ..block })
+    fn turned(&self, block: &Block<T>) -> Result<Block<T>> {
+        let [gradient, activation] = &self.turn;
+        let (g, a) = (gradient.forward(block.g.clone())?, activation.forward(block.a.clone())?);
+        Ok(Block { first: block.first, g, a, starts: block.starts.clone(), rows: block.rows.clone() })
     }
 }
 
-fn turn<T: Scalar>(inverse: &Preconditioner<'_>) -> (Rotation<T>, Rotation<T>) {
-    (inverse.basis().gradient().cast(), inverse.basis().activation().cast())
+fn turn<T: Scalar>(inverse: &Preconditioner<'_>) -> [Rotation<T>; 2] {
+    [inverse.basis().gradient().cast(), inverse.basis().activation().cast()]
 }
 
 /// Whether rotating the queries back once costs less than rotating all training rows.

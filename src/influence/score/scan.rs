@@ -91,7 +91,7 @@ impl<T: Scalar> Queries<T> {
         let mut out = Array2::zeros((self.len(), examples.len()));
         if !examples.is_empty() {
             for (layer, rows) in self.layers().iter().zip(train) {
-                out += &layer.example_scores(rows.gather(examples))?;
+                out += &layer.example_scores(&rows.gather(examples))?;
             }
         }
         Ok(out)

@@ -68,13 +68,18 @@ fn pack_columns<T: Scalar>(b: &Operand<'_, T>, columns: &Range<usize>, k: usize,
     let panel = width::<T>() * k;
     let panels = columns.len().div_ceil(width::<T>());
     par::for_each_chunk_mut(&mut packed[..panels * panel], panel.max(1), |index, panel| {
-        let first = columns.start + index * width::<T>();
-        let lines = first..columns.end.min(first + width::<T>());
-        for (block, part) in panel.chunks_mut(DEPTH * width::<T>()).enumerate() {
-            let depth = block * DEPTH..k.min((block + 1) * DEPTH);
-            pack(b, lines.clone(), depth, width::<T>(), part);
-        }
+        pack_panel(b, columns, k, index, panel);
     });
+}
+
+/// Packs the panel with this number.
+fn pack_panel<T: Scalar>(b: &Operand<'_, T>, columns: &Range<usize>, k: usize, index: usize, panel: &mut [T]) {
+    let first = columns.start + index * width::<T>();
+    let lines = first..columns.end.min(first + width::<T>());
+    for (block, part) in panel.chunks_mut(DEPTH * width::<T>()).enumerate() {
+        let depth = block * DEPTH..k.min((block + 1) * DEPTH);
+        pack(b, lines.clone(), depth, width::<T>(), part);
+    }
 }
 
 /// The tiles of one block of rows.
@@ -149,10 +154,20 @@ pub(crate) struct PackedColumns<T> {
 impl<T: Scalar> PackedColumns<T> {
     /// Packs `b: (k, n)`, given by its columns `lines: (n, k)`.
     pub(crate) fn new(lines: ArrayView2<'_, T>) -> Self {
-        let (n, k) = lines.dim();
-        let mut panels = vec![T::zero(); n.div_ceil(width::<T>()) * width::<T>() * k];
-        pack_columns(&Operand::new(lines), &(0..n), k, &mut panels);
-        Self { n, k, panels }
+        let mut columns = Self { n: 0, k: 0, panels: Vec::new() };
+        columns.pack(lines);
+        columns
+    }
+
+    /// Packs other columns in the same place, on this thread.
+    pub(crate) fn pack(&mut self, lines: ArrayView2<'_, T>) {
+        (self.n, self.k) = lines.dim();
+        let size = self.n.div_ceil(width::<T>()) * width::<T>() * self.k;
+        super::grow(&mut self.panels, size);
+        let lines = Operand::new(lines);
+        for (index, panel) in self.panels[..size].chunks_mut((width::<T>() * self.k).max(1)).enumerate() {
+            pack_panel(&lines, &(0..self.n), self.k, index, panel);
+        }
     }
 }
 
@@ -215,7 +230,8 @@ mod tests {
             });
             let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
             assert_eq!(total, expected.clone().into_raw_vec_and_offset().0, "{m}x{k}x{n}");
-            let (rows, columns) = (PackedRows::new(a.view()), PackedColumns::new(b.view()));
+            let (rows, mut columns) = (PackedRows::new(a.view()), PackedColumns::new(noise(n + 20, k, 2).view()));
+            columns.pack(b.view());
             let mut packed = Array2::<f32>::zeros((m, n));
             for_each_packed_tile(&rows, &columns, &mut Vec::new(), |first, tile| {
                 for (row, values) in tile.values.chunks(tile.columns.len()).enumerate() {

@@ -12,7 +12,7 @@ pub mod compact;
 pub mod convert;
 pub mod cross_layer;
 pub mod decoder_norm;
-mod fused;
+pub(crate) mod fused;
 pub mod infer;
 pub mod init;
 pub mod loss;

@@ -1,0 +1,53 @@
+// One thread per number: centring, roots, and which latents are silent.
+
+struct Params {
+  count: u32, d: u32, offset: u32, out_offset: u32,
+  rows: u32, limit: u32, unused1: u32, unused2: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> row: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+// out = x - row for every row of x, `d` wide.
+@compute @workgroup_size(256)
+fn centre(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + t;
+  if (i < p.count) { out[p.out_offset + i] = x[p.offset + i] - row[i % p.d]; }
+}
+
+// out = square root of x.
+@compute @workgroup_size(256)
+fn roots(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + t;
+  if (i < p.count) { out[p.out_offset + i] = sqrt(x[p.offset + i]); }
+}
+
+@group(0) @binding(1) var<storage, read> uses: array<u32>;
+@group(0) @binding(2) var<storage, read> gate: array<u32>;
+@group(0) @binding(4) var<storage, read_write> silent: array<u32>;
+
+// Samples since each latent last fired, and 1 for those that are silent for `limit`; nothing where the loss is not finite.
+@compute @workgroup_size(256)
+fn follow(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + t;
+  if (i < p.count && (gate[0] & 0x7f800000u) != 0x7f800000u) {
+    var since = 0u;
+    if (uses[i] == 0u) { since = silent[i] + min(p.rows, 0xffffffffu - silent[i]); }
+    silent[i] = since;
+    out[i] = select(0.0, 1.0, since >= p.limit);
+  }
+}

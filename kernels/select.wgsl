@@ -4,6 +4,7 @@
 struct Params {
   rows: u32, columns: u32, stride: u32, offset: u32,
   k: u32, kept: u32, first: u32, flags: u32,
+  out_offset: u32, unused1: u32, unused2: u32, unused3: u32,
 }
 
 const SCALED: u32 = 1u;
@@ -86,8 +87,8 @@ fn top_k(
   var prefix = 0u;
   var seen = 0u;
   var need = k;
-  for (var pass = 0u; pass < 4u; pass += 1u) {
-    let shift = 24u - 8u * pass;
+  for (var round = 0u; round < 4u; round += 1u) {
+    let shift = 24u - 8u * round;
     atomicStore(&histogram[t], 0u);
     workgroupBarrier();
     for (var j = t; j < total; j += 256u) {
@@ -129,7 +130,7 @@ fn top_k(
       if (j < total) {
         let found = candidate(row, j);
         let own = key(found);
-        let at = row * p.k + more + min(same, need);
+        let at = p.out_offset + row * p.k + more + min(same, need);
         if (own > prefix) {
           write(at, found);
           more += 1u;

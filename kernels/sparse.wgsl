@@ -240,7 +240,7 @@ fn accumulate(
   let start = starts[latent];
   let end = starts[latent + 1u];
   for (var column = t; column < p.d; column += 256u) {
-    let at = (latent - p.first) * p.d + column;
+    let at = p.w_offset + (latent - p.first) * p.d + column;
     var sum = 0.0;
     if ((p.flags & FIRST) == 0u) { sum = gradient[at]; }
     for (var i = start; i < end; i += 1u) {

@@ -4,10 +4,16 @@
 
 #[path = "gpu/context.rs"]
 mod context;
+#[path = "gpu/covariance.rs"]
+mod covariance;
 #[path = "gpu/gemm.rs"]
 mod gemm;
 #[path = "gpu/optim.rs"]
 mod optim;
+#[path = "gpu/pairs.rs"]
+mod pairs;
+#[path = "gpu/random.rs"]
+mod random;
 #[path = "gpu/reduce.rs"]
 mod reduce;
 #[path = "gpu/sae.rs"]

@@ -277,7 +277,9 @@ impl GpuContext {
 
     fn encoder<'r>(&self, recorder: &'r mut Recorder) -> &'r mut wgpu::CommandEncoder {
         let device = &self.inner.device;
-        recorder.encoder.get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
+        recorder
+            .encoder
+            .get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
     }
 
     /// Puts a call into the queue; one without workgroups is nothing.
@@ -416,8 +418,11 @@ async fn adapter(instance: &wgpu::Instance, wanted: &GpuAdapter) -> Result<wgpu:
         _ => wgpu::PowerPreference::HighPerformance,
     };
     let force_fallback_adapter = *wanted == GpuAdapter::Software;
-    let options =
-        wgpu::RequestAdapterOptions { power_preference, force_fallback_adapter, ..wgpu::RequestAdapterOptions::default() };
+    let options = wgpu::RequestAdapterOptions {
+        power_preference,
+        force_fallback_adapter,
+        ..wgpu::RequestAdapterOptions::default()
+    };
     let found = instance.request_adapter(&options).await;
     found.map_err(|_| fault(GpuFault::NoAdapter, "choice of an adapter"))
 }

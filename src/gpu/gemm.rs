@@ -117,7 +117,12 @@ pub(super) struct Columns<'a> {
 }
 
 /// As [`multiply_into`], for a part of the columns.
-pub(super) fn multiply_columns(context: &GpuContext, product: &Product<'_>, to: &mut Columns<'_>, k: usize) -> Result<()> {
+pub(super) fn multiply_columns(
+    context: &GpuContext,
+    product: &Product<'_>,
+    to: &mut Columns<'_>,
+    k: usize,
+) -> Result<()> {
     let m = to.out.rows();
     let n = if product.transpose_b { to.rows.len() } else { product.b.columns() };
     check_vectors(product)?;

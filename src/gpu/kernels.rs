@@ -34,8 +34,7 @@ macro_rules! kernel {
 }
 
 /// Matrix products; twin: [`math::gemm`](crate::math::gemm).
-pub static GEMM: Kernel =
-    kernel!("gemm", &[entry("tile64", 256), entry("tile128", 256), entry("few_rows", 256)]);
+pub static GEMM: Kernel = kernel!("gemm", &[entry("tile64", 256), entry("tile128", 256), entry("few_rows", 256)]);
 
 /// The largest values of rows; twin: [`math::select`](crate::math::select).
 pub static SELECT: Kernel = kernel!("select", &[entry("top_k", 256)]);
@@ -66,5 +65,15 @@ pub static REDUCE: Kernel = kernel!("reduce", &[entry("row_sums", 256), entry("c
 /// Elementwise work; twin: [`math::pointwise`](crate::math::pointwise).
 pub static POINTWISE: Kernel = kernel!("pointwise", &[entry("centre", 256), entry("roots", 256), entry("follow", 256)]);
 
+/// Random words and signs; twin: [`math::random`](crate::math::random).
+pub static RANDOM: Kernel = kernel!("random", &[entry("key_stream", 64), entry("signs", 64)]);
+
+/// Statistics of pairs and histograms; twins: [`math::pairs`](crate::math::pairs) and
+/// [`math::histogram`](crate::math::histogram).
+pub static PAIRS: Kernel = kernel!("pairs", &[entry("stats", 256), entry("histogram", 256)]);
+
+/// Sums of outer products; twin: [`influence::CovarianceAccumulator`](crate::influence::CovarianceAccumulator).
+pub static COVARIANCE: Kernel = kernel!("covariance", &[entry("rank_k", 256)]);
+
 /// Every shader.
-pub static KERNELS: [&Kernel; 6] = [&GEMM, &SELECT, &SPARSE, &OPTIM, &REDUCE, &POINTWISE];
+pub static KERNELS: [&Kernel; 9] = [&GEMM, &SELECT, &SPARSE, &OPTIM, &REDUCE, &POINTWISE, &RANDOM, &PAIRS, &COVARIANCE];

@@ -9,13 +9,16 @@
 
 pub mod array;
 pub mod context;
+pub mod covariance;
 pub mod encode;
 mod faults;
 pub mod gemm;
 pub mod kernels;
 pub mod optim;
+pub mod pairs;
 pub mod pointwise;
 mod pool;
+pub mod random;
 mod ready;
 pub mod reduce;
 pub mod sae;

@@ -50,12 +50,8 @@ pub(super) fn follow(
     let m = uses.columns();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     let parameters = [word(m)?, 0, 0, 0, word(rows)?, limit, 0, 0];
-    let windows = [
-        (1, uses.whole(context)?),
-        (2, loss.whole(context)?),
-        (3, dead.whole(context)?),
-        (4, silent.whole(context)?),
-    ];
+    let windows =
+        [(1, uses.whole(context)?), (2, loss.whole(context)?), (3, dead.whole(context)?), (4, silent.whole(context)?)];
     call(context, "follow", &parameters, &windows, m)
 }
 

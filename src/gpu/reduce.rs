@@ -45,8 +45,16 @@ pub fn row_sums(context: &GpuContext, x: &GpuArray<f32>, term: Term) -> Result<G
         let groups = grid(rows.len())?;
         let from = x.window(context, rows.clone())?;
         let to = out.whole(context)?;
-        let parameters =
-            [word(rows.len())?, word(x.columns())?, from.skip, term.code(), to.skip + word(first)?, 0, 1.0_f32.to_bits(), 0];
+        let parameters = [
+            word(rows.len())?,
+            word(x.columns())?,
+            from.skip,
+            term.code(),
+            to.skip + word(first)?,
+            0,
+            1.0_f32.to_bits(),
+            0,
+        ];
         let windows = [(1, from), (2, to)];
         call(context, "row_sums", &parameters, &windows, groups)?;
     }
@@ -83,7 +91,8 @@ pub fn add_column_sums(
     for first in (0..x.rows()).step_by(at_once) {
         let rows = first..x.rows().min(first + at_once);
         let (from, to) = (x.window(context, rows.clone())?, out.whole(context)?);
-        let parameters = [word(rows.len())?, word(x.columns())?, from.skip, term.code(), to.skip, 1, scale.to_bits(), 0];
+        let parameters =
+            [word(rows.len())?, word(x.columns())?, from.skip, term.code(), to.skip, 1, scale.to_bits(), 0];
         call(context, "column_sums", &parameters, &[(1, from), (2, to)], groups)?;
     }
     Ok(())

@@ -9,8 +9,8 @@
 use super::array::GpuArray;
 use super::context::{Call, GpuContext, Window, grid, word};
 use super::kernels::SELECT;
+use crate::Result;
 use crate::error::check_limit;
-use crate::{Error, Result};
 
 /// Chosen entries of each row, indices ascending.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Rules<'a> {
 /// The `k` largest of each row of `x: (b, n)`; all where there are no more.
 ///
 /// # Errors
-/// [`Error::TooLarge`], [`Error::Gpu`].
+/// [`Error::TooLarge`](crate::Error::TooLarge), [`Error::Gpu`](crate::Error::Gpu).
 pub fn top_k(context: &GpuContext, x: &GpuArray<f32>, k: usize) -> Result<TopK> {
     let (rows, columns) = x.dim();
     let k = k.min(columns);
@@ -52,8 +52,6 @@ pub fn top_k(context: &GpuContext, x: &GpuArray<f32>, k: usize) -> Result<TopK> 
         let part = first..rows.min(first + at_once);
         let (tile, values) = (x.window(context, part.clone())?, found.values.window(context, part.clone())?);
         let sizes = Sizes { rows: part.len(), columns, stride: columns, k, kept: 0, first: 0 };
-        // windows of outputs start at multiples of the grain; the kernel counts from their start
-        check_aligned(values)?;
         let to = [values, found.indices.window(context, part)?];
         sizes.run(context, tile, [context.blank(); 2], to, Rules::default())?;
     }
@@ -132,27 +130,14 @@ impl Sizes {
         }
         let [rows, columns, stride] = [self.rows, self.columns, self.stride].map(word);
         let [k, kept_count, first] = [self.k, self.kept, self.first].map(word);
-        let parameters = [rows?, columns?, stride?, tile.skip, k?, kept_count?, first?, flags];
+        let parameters = [rows?, columns?, stride?, tile.skip, k?, kept_count?, first?, flags, to[0].skip, 0, 0, 0];
         context.call(&Call {
             kernel: &SELECT,
             entry: "top_k",
             constants: &[],
             parameters: &parameters,
-            windows: &[
-                (1, tile),
-                (2, kept[0]),
-                (3, kept[1]),
-                (4, scale),
-                (5, eligible),
-                (6, to[0]),
-                (7, to[1]),
-            ],
+            windows: &[(1, tile), (2, kept[0]), (3, kept[1]), (4, scale), (5, eligible), (6, to[0]), (7, to[1])],
             groups: grid(self.rows)?,
         })
     }
-}
-
-/// Pieces of rows are multiples of 128 wherever there is more than one, so that their windows start with them.
-fn check_aligned(window: Window<'_>) -> Result<()> {
-    if window.skip == 0 { Ok(()) } else { Err(Error::Unsupported { what: "rows that are too long for the device" }) }
 }

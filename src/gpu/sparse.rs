@@ -62,12 +62,7 @@ impl Parameters {
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape), [`Error::TooLarge`](crate::Error::TooLarge), [`Error::Gpu`](crate::Error::Gpu).
-pub fn decode(
-    context: &GpuContext,
-    codes: &TopK,
-    w: &GpuArray<f32>,
-    shift: &GpuArray<f32>,
-) -> Result<GpuArray<f32>> {
+pub fn decode(context: &GpuContext, codes: &TopK, w: &GpuArray<f32>, shift: &GpuArray<f32>) -> Result<GpuArray<f32>> {
     let (m, d) = w.dim();
     shift.check_dim("shift", (1, d))?;
     codes.indices.check_dim("indices", codes.values.dim())?;
@@ -222,23 +217,41 @@ impl Uses {
         crate::error::check_limit("latents", range.end, self.counts.columns())?;
         crate::error::check_limit("latents of a piece", range.len(), out.rows())?;
         let flags = if add { 0 } else { FIRST };
-        let bounds = (range.start, range.end);
-        let parameters = Parameters { k: self.k, d: out.columns(), range: bounds, flags, ..Parameters::default() };
-        let windows = [
-            (1, self.entries.whole(context)?),
-            (3, weights.whole(context)?),
-            (4, self.starts.whole(context)?),
-            (5, rows.whole(context)?),
-            (6, out.whole(context)?),
-        ];
-        call(context, "accumulate", &parameters.words()?, &windows, grid(range.len())?)
+        let at_once = context.rows_at_once(out.columns())?;
+        for first in (0..range.len()).step_by(at_once) {
+            let part = first..range.len().min(first + at_once);
+            let to = out.window(context, part.clone())?;
+            let parameters = Parameters {
+                k: self.k,
+                d: out.columns(),
+                range: (range.start + part.start, range.start + part.end),
+                w_offset: to.skip,
+                flags,
+                ..Parameters::default()
+            };
+            let windows = [
+                (1, self.entries.whole(context)?),
+                (3, weights.whole(context)?),
+                (4, self.starts.whole(context)?),
+                (5, rows.whole(context)?),
+                (6, to),
+            ];
+            call(context, "accumulate", &parameters.words()?, &windows, grid(part.len())?)?;
+        }
+        Ok(())
     }
 
     /// Writes (or adds) the sums of the weights of each latent to `out: (1, m)`.
     ///
     /// # Errors
     /// As [`Uses::accumulate`].
-    pub fn weigh(&self, context: &GpuContext, weights: &GpuArray<f32>, add: bool, out: &mut GpuArray<f32>) -> Result<()> {
+    pub fn weigh(
+        &self,
+        context: &GpuContext,
+        weights: &GpuArray<f32>,
+        add: bool,
+        out: &mut GpuArray<f32>,
+    ) -> Result<()> {
         let m = self.counts.columns();
         weights.check_dim("weights", self.entries.dim())?;
         out.check_dim("out", (1, m))?;

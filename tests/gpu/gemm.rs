@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, array};
 
 use crate::support::{U, device, devices, narrow, noise, within};
 
-const SIZES: [(usize, usize, usize); 8] =
-    [(1, 1, 1), (3, 5, 7), (64, 64, 64), (65, 33, 130), (4, 100, 72), (1, 300, 64), (130, 17, 129), (200, 64, 36)];
+const SIZES: [(usize, usize, usize); 7] =
+    [(1, 1, 1), (3, 5, 7), (64, 64, 64), (65, 33, 130), (4, 100, 72), (1, 300, 64), (130, 17, 129)];
 
 fn turned(x: &Array2<f32>, turn: bool) -> Array2<f32> {
     if turn { x.t().as_standard_layout().into_owned() } else { x.clone() }
@@ -67,7 +67,10 @@ fn bias_and_activation_come_last() {
         assert_eq!(run(Epilogue::Bias(&of_bias)), plain);
         assert_eq!(run(Epilogue::Relu(&of_bias)), plain.mapv(|z| if z <= 0.0 { 0.0 } else { z }));
         let mut jumped = plain.clone();
-        jumped.rows_mut().into_iter().for_each(|mut row| row.zip_mut_with(&bars, |z, &t| *z = if *z > t { *z } else { 0.0 }));
+        jumped
+            .rows_mut()
+            .into_iter()
+            .for_each(|mut row| row.zip_mut_with(&bars, |z, &t| *z = if *z > t { *z } else { 0.0 }));
         assert_eq!(run(Epilogue::JumpRelu(&of_bias, &of_bars)), jumped);
         let mut sum = gpu.upload(&plain).unwrap();
         multiply_into(&gpu, &Product { add: true, ..Product::new(&left, &right) }, &mut sum).unwrap();

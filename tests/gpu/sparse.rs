@@ -92,7 +92,8 @@ fn samples_of_latents_are_counted_and_summed_in_order() {
             let (weights, rows) = (noise(b, k, 5), noise(b, d, 6));
             let [of_weights, of_rows] = [&weights, &rows].map(|x| gpu.upload(x).unwrap());
             let mut by_latent = Array2::<f64>::zeros((b, m));
-            for ((row, slot), &index) in indices.indexed_iter().filter(|((row, slot), _)| values[[*row, *slot]] != 0.0) {
+            for ((row, slot), &index) in indices.indexed_iter().filter(|((row, slot), _)| values[[*row, *slot]] != 0.0)
+            {
                 by_latent[[row, index as usize]] = f64::from(weights[[row, slot]]);
             }
             let rows = rows.mapv(f64::from);

@@ -1,7 +1,7 @@
 //! Training steps against those of the processor.
 
 use limpid::gpu::{GpuContext, GpuSettings, GpuTrainer};
-use limpid::sae::train::{KAnnealing, LearningRate, SaeTraining, Trainer};
+use limpid::sae::train::{KAnnealing, LearningRate, Rounding, SaeTraining, Trainer};
 use limpid::sae::{Activation, Loss, ReconstructionLoss, Sae, Sparsity};
 use limpid::{Error, Seed};
 use ndarray::Array2;
@@ -29,7 +29,14 @@ fn cases() -> Vec<(&'static str, bool, SaeTraining)> {
         ("clipped", false, SaeTraining { clip_norm: Some(0.5), ..settings() }),
         ("penalty", false, SaeTraining { loss: fvu, ..settings() }),
         ("by norm", true, SaeTraining { unit_norm_decoder: false, ..settings() }),
-        ("annealed", false, SaeTraining { k_annealing: Some(KAnnealing::default()), ..settings() }),
+        (
+            "annealed",
+            false,
+            SaeTraining {
+                k_annealing: Some(KAnnealing { from: 12, over: 4, rounding: Rounding::Floor }),
+                ..settings()
+            },
+        ),
     ]
 }
 

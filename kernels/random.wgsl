@@ -2,14 +2,15 @@
 // Batches of 256 words come word by word: word 16 w + l of a batch is word w of its block l.
 
 struct Params {
-  key: array<vec4<u32>, 2>,
   first_low: u32, first_high: u32, streams: u32, batches: u32,
-  columns: u32, scale: f32, out_offset: u32, unused: u32,
+  columns: u32, scale: f32, out_offset: u32, per_key: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
 @group(0) @binding(1) var<storage, read_write> entries: array<f32>;
+// Each key serves `per_key` streams.
+@group(0) @binding(2) var<storage, read> keys: array<vec4<u32>>;
 
 fn rotate(x: u32, bits: u32) -> u32 {
   return (x << bits) | (x >> (32u - bits));
@@ -32,13 +33,14 @@ fn quarter(x: vec4<u32>) -> vec4<u32> {
   return vec4<u32>(a, b, c, d);
 }
 
-// Block `counter` of stream `first + stream`: four vectors of four words.
+// Block `counter` of a stream, numbered from `first` for each key: four vectors of four words.
 fn block(stream: u32, counter: u32) -> array<vec4<u32>, 4> {
-  let low = p.first_low + stream;
-  let high = p.first_high + select(0u, 1u, low < stream);
+  let item = stream % p.per_key;
+  let low = p.first_low + item;
+  let high = p.first_high + select(0u, 1u, low < item);
   let a = vec4<u32>(0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u);
-  let b = p.key[0];
-  let c = p.key[1];
+  let b = keys[2u * (stream / p.per_key)];
+  let c = keys[2u * (stream / p.per_key) + 1u];
   let d = vec4<u32>(counter, 0u, low, high);
   var x0 = a;
   var x1 = b;

@@ -26,5 +26,7 @@ mod sources;
 mod sparse;
 #[path = "gpu/support.rs"]
 mod support;
+#[path = "gpu/toy.rs"]
+mod toy;
 #[path = "gpu/train.rs"]
 mod train;

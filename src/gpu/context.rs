@@ -48,7 +48,7 @@ pub(super) struct Inner {
     pub(super) settings: GpuSettings,
     pub(super) faults: Arc<Faults>,
     pool: Arc<Pool>,
-    pipelines: Mutex<HashMap<(&'static str, &'static str, u32), Arc<Prepared>>>,
+    pipelines: Mutex<Pipelines>,
     recorder: Mutex<Recorder>,
     /// Parameters of the calls that wait.
     parameters: wgpu::Buffer,
@@ -57,6 +57,9 @@ pub(super) struct Inner {
     binding_bytes: u64,
     buffer_bytes: u64,
 }
+
+/// Pipelines by kernel, entry point and constants.
+type Pipelines = HashMap<(&'static str, &'static str, u32), Arc<Prepared>>;
 
 /// A pipeline and the layout of its bindings.
 struct Prepared {

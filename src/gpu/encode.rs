@@ -64,7 +64,7 @@ pub(super) fn search(
     let pair = |k: usize| Ok([TopK::uninitialised(context, rows, k)?, TopK::uninitialised(context, rows, k)?]);
     let mut kept = choices.iter().map(|(k, _)| pair(*k)).collect::<Result<Vec<_>>>()?;
     // a tile must fit a binding with all its rows
-    let widest = context.rows_at_once(rows)?.min(TILE).max(1);
+    let widest = context.rows_at_once(rows)?.clamp(1, TILE);
     let mut z = GpuArray::uninitialised(context, rows, widest.min(m))?;
     for first in (0..m).step_by(widest) {
         let latents = first..m.min(first + widest);

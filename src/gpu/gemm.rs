@@ -235,7 +235,10 @@ impl Piece {
     }
 }
 
-fn vectors<'a>(epilogue: &Epilogue<'a>) -> Option<(u32, &'a GpuArray<f32>, Option<&'a GpuArray<f32>>)> {
+/// Flags, bias and thresholds.
+type Vectors<'a> = (u32, &'a GpuArray<f32>, Option<&'a GpuArray<f32>>);
+
+fn vectors<'a>(epilogue: &Epilogue<'a>) -> Option<Vectors<'a>> {
     match *epilogue {
         Epilogue::Plain => None,
         Epilogue::Bias(bias) => Some((BIAS, bias, None)),

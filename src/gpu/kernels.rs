@@ -75,5 +75,9 @@ pub static PAIRS: Kernel = kernel!("pairs", &[entry("stats", 256), entry("histog
 /// Sums of outer products; twin: [`influence::CovarianceAccumulator`](crate::influence::CovarianceAccumulator).
 pub static COVARIANCE: Kernel = kernel!("covariance", &[entry("rank_k", 256)]);
 
+/// Toy models; twin: [`superposition::train`](crate::superposition::train).
+pub static TOY: Kernel = kernel!("toy", &[entry("forward", 256), entry("gradients", 256)]);
+
 /// Every shader.
-pub static KERNELS: [&Kernel; 9] = [&GEMM, &SELECT, &SPARSE, &OPTIM, &REDUCE, &POINTWISE, &RANDOM, &PAIRS, &COVARIANCE];
+pub static KERNELS: [&Kernel; 10] =
+    [&GEMM, &SELECT, &SPARSE, &OPTIM, &REDUCE, &POINTWISE, &RANDOM, &PAIRS, &COVARIANCE, &TOY];

@@ -25,6 +25,7 @@ pub mod sae;
 pub mod select;
 pub mod settings;
 pub mod sparse;
+pub mod toy;
 pub mod train;
 
 pub use array::{GpuArray, GpuElement};

@@ -5,7 +5,11 @@
 //!
 //! Source: as [`math::random`](crate::math::random).
 
-use super::array::GpuArray;
+use core::ops::Range;
+
+use ndarray::Array2;
+
+use super::array::{GpuArray, GpuElement};
 use super::context::{Call, GpuContext, Window, grid, word};
 use super::kernels::RANDOM;
 use crate::error::{check_each, check_limit};
@@ -43,7 +47,9 @@ pub fn words(
     check_limit("random words", words, MAX_WORDS)?;
     let batches = words.div_ceil(BATCH);
     let out = GpuArray::uninitialised(context, items.1, batches * BATCH)?;
-    Streams { key: seed.key(purpose), first: items.0, batches, scale: 0.0 }.fill(context, "key_stream", &out)?;
+    let keys = keys(context, &[seed.key(purpose)])?;
+    let streams = Streams { keys: &keys, first: items.0, per_key: items.1, batches, scale: 0.0 };
+    streams.fill(context, "key_stream", &out, 0..if out.is_empty() { 0 } else { items.1 })?;
     Ok(out)
 }
 
@@ -64,14 +70,21 @@ pub fn projection(
     }
     check_limit("k", projection.k, MAX_WORDS)?;
     let out = GpuArray::uninitialised(context, count, projection.k)?;
+    let keys = keys(context, &[projection.seed.key(side.purpose(layer))])?;
     let streams = Streams {
-        key: projection.seed.key(side.purpose(layer)),
+        keys: &keys,
         first: first as u64,
+        per_key: count,
         batches: projection.k.div_ceil(32 * BATCH),
         scale: narrow(1.0 / libm::sqrt(projection.k as f64)),
     };
-    streams.fill(context, "signs", &out)?;
+    streams.fill(context, "signs", &out, 0..count)?;
     Ok(out)
+}
+
+/// Keys of streams, one per row.
+pub(super) fn keys(context: &GpuContext, keys: &[[u32; 8]]) -> Result<GpuArray<u32>> {
+    context.upload(&Array2::from_shape_fn((keys.len(), 8), |(row, at)| keys[row][at]))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is what is asked for")]
@@ -79,37 +92,52 @@ fn narrow(x: f64) -> f32 {
     x as f32
 }
 
-/// Which streams.
-struct Streams {
-    key: [u32; 8],
-    first: u64,
+/// Which streams, of keys in the rows of `(keys, 8)`.
+pub(super) struct Streams<'a> {
+    pub(super) keys: &'a GpuArray<u32>,
+    /// Number of the first stream of every key.
+    pub(super) first: u64,
+    /// Streams of each key.
+    pub(super) per_key: usize,
     /// Batches of each stream that are needed.
-    batches: usize,
-    scale: f32,
+    pub(super) batches: usize,
+    /// Size of signs.
+    pub(super) scale: f32,
 }
 
-impl Streams {
-    /// Fills the rows of `out`, a stream for each.
-    fn fill<E: super::GpuElement>(&self, context: &GpuContext, entry: &'static str, out: &GpuArray<E>) -> Result<()> {
-        if out.is_empty() {
-            return Ok(());
-        }
-        let (rows, columns) = out.dim();
+impl Streams<'_> {
+    /// Fills the rows `rows` of `out`, a stream for each.
+    pub(super) fn fill<E: GpuElement>(
+        &self,
+        context: &GpuContext,
+        entry: &'static str,
+        out: &GpuArray<E>,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let columns = out.columns();
         let at_once = context.rows_at_once(columns)?;
-        for start in (0..rows).step_by(at_once) {
-            let part = start..rows.min(start + at_once);
+        // where one key serves all rows, pieces go on with its streams; where there are several, all rows are one piece
+        let one = self.keys.rows() == 1;
+        check_limit("streams at once", rows.len(), if one { usize::MAX } else { at_once })?;
+        for start in rows.clone().step_by(at_once) {
+            let part = start..rows.end.min(start + at_once);
             let to: Window<'_> = out.window(context, part.clone())?;
-            let first = self.first.wrapping_add(start as u64).to_le_bytes();
+            let first = self.first.wrapping_add((start - rows.start) as u64).to_le_bytes();
             let half = |at: usize| first[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            let mut parameters = [0; 16];
-            parameters[..8].copy_from_slice(&self.key);
-            let sizes = [half(0), half(4), word(part.len())?, word(self.batches)?];
-            parameters[8..12].copy_from_slice(&sizes);
-            parameters[12..15].copy_from_slice(&[word(columns)?, self.scale.to_bits(), to.skip]);
-            let blocks = (part.len() * self.batches).checked_mul(16).unwrap_or(usize::MAX);
+            let parameters = [
+                half(0),
+                half(4),
+                word(part.len())?,
+                word(self.batches)?,
+                word(columns)?,
+                self.scale.to_bits(),
+                to.skip,
+                word(self.per_key.max(1))?,
+            ];
+            let blocks = part.len().saturating_mul(self.batches).saturating_mul(16);
             check_limit("blocks of random words", blocks, u32::MAX as usize)?;
             let groups = grid(blocks.div_ceil(64))?;
-            let windows = &[(1, to)];
+            let windows = &[(1, to), (2, self.keys.whole(context)?)];
             context.call(&Call { kernel: &RANDOM, entry, constants: &[], parameters: &parameters, windows, groups })?;
         }
         Ok(())

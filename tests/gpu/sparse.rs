@@ -53,7 +53,7 @@ fn decoding_and_gradients_by_features_agree() {
             let of_norms = gpu.upload(&norms).unwrap();
             let by = by_features(&gpu, &codes, &on_device, &of_g, 0.5, Some(&of_norms)).unwrap();
             let full = g.dot(&w.t()) + &norms.mapv(|x| 0.5 * f64::from(x));
-            let size = g.mapv(f64::abs).dot(&w.t().mapv(f64::abs)) + &norms.mapv(|x| f64::from(x));
+            let size = g.mapv(f64::abs).dot(&w.t().mapv(f64::abs)) + &norms.mapv(f64::from);
             let slots = |of: &Array2<f64>| {
                 Array2::from_shape_fn((b, k), |(row, slot)| {
                     if values[[row, slot]] > 0.0 { of[[row, indices[[row, slot]] as usize]] } else { 0.0 }
@@ -87,7 +87,7 @@ fn samples_of_latents_are_counted_and_summed_in_order() {
         for (b, d, m, k) in SIZES {
             let (indices, values, dense) = features(b, m, k);
             let uses = Uses::new(&gpu, &upload(&gpu, &indices, &values), m).unwrap();
-            let counts = dense.map_axis(Axis(0), |column| column.iter().filter(|f| **f != 0.0).count() as u32);
+            let counts = dense.map_axis(Axis(0), |column| column.iter().map(|f| u32::from(*f != 0.0)).sum::<u32>());
             assert_eq!(gpu.read_blocking(&uses.counts).unwrap().row(0), counts);
             let (weights, rows) = (noise(b, k, 5), noise(b, d, 6));
             let [of_weights, of_rows] = [&weights, &rows].map(|x| gpu.upload(x).unwrap());

@@ -1,8 +1,8 @@
-// One thread per number: centring, roots, and which latents are silent.
+// One thread per number: centring, roots, sums, and which latents are silent.
 
 struct Params {
   count: u32, d: u32, offset: u32, out_offset: u32,
-  rows: u32, limit: u32, unused1: u32, unused2: u32,
+  rows: u32, limit: u32, factor: f32, unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -30,6 +30,40 @@ fn roots(
 ) {
   let i = (group.y * groups.x + group.x) * 256u + t;
   if (i < p.count) { out[p.out_offset + i] = sqrt(x[p.offset + i]); }
+}
+
+// out = out + factor x.
+@compute @workgroup_size(256)
+fn blend(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + t;
+  if (i < p.count) { out[p.out_offset + i] += p.factor * x[p.offset + i]; }
+}
+
+// out = factor x[0] out.
+@compute @workgroup_size(256)
+fn times(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + t;
+  if (i < p.count) { out[p.out_offset + i] *= p.factor * x[0]; }
+}
+
+// out[0] = factor share / x[0], 0 where x[0] is not above 0; share = 1, or that of row[0] in `limit`, at most 1, and 0 for 0.
+@compute @workgroup_size(1)
+fn share() {
+  let many = row[0];
+  var found = 0.0;
+  if (many > 0.0 && x[0] > 0.0) {
+    found = p.factor / x[0];
+    if (p.limit > 0u) { found *= min(many / f32(p.limit), 1.0); }
+  }
+  out[0] = found;
 }
 
 @group(0) @binding(1) var<storage, read> uses: array<u32>;

@@ -66,10 +66,11 @@ fn inclusive(t: u32, value: u32) -> u32 {
 
 fn write(at: u32, found: vec2<u32>) {
   var bits = found.x;
-  let dead = (p.flags & MASKED) != 0u && eligible[found.y] == 0u;
+  // who may not be chosen fills a slot with 0
+  let barred = (p.flags & MASKED) != 0u && eligible[found.y] == 0u;
   // NaN stays, whatever its sign bit says
   let negative = bits >= 0x80000000u && (bits & 0x7fffffffu) <= 0x7f800000u;
-  if ((p.flags & RECTIFY) != 0u && (negative || dead)) { bits = 0u; }
+  if (barred || ((p.flags & RECTIFY) != 0u && negative)) { bits = 0u; }
   values[at] = bits;
   indices[at] = found.y;
 }

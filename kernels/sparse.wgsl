@@ -9,6 +9,7 @@ struct Params {
 
 const FIRST: u32 = 1u;
 const NORMS: u32 = 2u;
+const SIGNED: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> indices: array<u32>;
@@ -35,8 +36,9 @@ fn decode(
     if ((p.flags & FIRST) != 0u) { sum = shift[column]; } else { sum = out[at]; }
     for (var j = row * p.k; j < (row + 1u) * p.k; j += 1u) {
       let latent = indices[j];
-      if (latent >= p.first && latent < p.last) {
-        sum += features[j] * w[p.w_offset + (latent - p.first) * p.d + column];
+      let f = features[j];
+      if (f != 0.0 && latent >= p.first && latent < p.last) {
+        sum += f * w[p.w_offset + (latent - p.first) * p.d + column];
       }
     }
     out[at] = sum;
@@ -59,8 +61,9 @@ fn decode4(
     if ((p.flags & FIRST) != 0u) { sum = shift4[column]; } else { sum = out4[at]; }
     for (var j = row * p.k; j < (row + 1u) * p.k; j += 1u) {
       let latent = indices[j];
-      if (latent >= p.first && latent < p.last) {
-        sum += features[j] * w4[p.w_offset / 4u + (latent - p.first) * d + column];
+      let f = features[j];
+      if (f != 0.0 && latent >= p.first && latent < p.last) {
+        sum += f * w4[p.w_offset / 4u + (latent - p.first) * d + column];
       }
     }
     out4[at] = sum;
@@ -107,7 +110,7 @@ fn residual(
 @group(0) @binding(4) var<storage, read> by_output: array<f32>;
 @group(0) @binding(6) var<storage, read> norms: array<f32>;
 
-// out = (G w_i + extra [norm_i]) where feature i is above 0, else 0; a workgroup per sample and slot.
+// out = (G w_i + extra [norm_i]) where feature i is above 0, or not 0 where features have signs; a workgroup per sample and slot.
 @compute @workgroup_size(64)
 fn by_feature(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -119,8 +122,10 @@ fn by_feature(
   let latent = indices[entry];
   let row = entry / p.k;
   let here = latent >= p.first && latent < p.last;
+  let f = features[entry];
+  let passes = here && (f > 0.0 || ((p.flags & SIGNED) != 0u && f < 0.0));
   var sum = 0.0;
-  if (here) {
+  if (passes) {
     for (var column = t; column < p.d; column += 64u) {
       sum += by_output[row * p.d + column] * w[p.w_offset + (latent - p.first) * p.d + column];
     }
@@ -134,7 +139,7 @@ fn by_feature(
   if (t == 0u && here) {
     var extra = p.extra;
     if ((p.flags & NORMS) != 0u) { extra *= norms[latent]; }
-    out[entry] = select(0.0, partial[0] + extra, features[entry] > 0.0);
+    out[entry] = select(0.0, partial[0] + extra, passes);
   }
 }
 

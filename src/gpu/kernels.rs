@@ -63,7 +63,17 @@ pub static OPTIM: Kernel = kernel!("optim", &[entry("adam", 256), entry("project
 pub static REDUCE: Kernel = kernel!("reduce", &[entry("row_sums", 256), entry("column_sums", 256)]);
 
 /// Elementwise work; twin: [`math::pointwise`](crate::math::pointwise).
-pub static POINTWISE: Kernel = kernel!("pointwise", &[entry("centre", 256), entry("roots", 256), entry("follow", 256)]);
+pub static POINTWISE: Kernel = kernel!(
+    "pointwise",
+    &[
+        entry("centre", 256),
+        entry("roots", 256),
+        entry("blend", 256),
+        entry("times", 256),
+        entry("share", 1),
+        entry("follow", 256),
+    ]
+);
 
 /// Random words and signs; twin: [`math::random`](crate::math::random).
 pub static RANDOM: Kernel = kernel!("random", &[entry("key_stream", 64), entry("signs", 64)]);
@@ -75,7 +85,7 @@ pub static PAIRS: Kernel = kernel!("pairs", &[entry("stats", 256), entry("histog
 /// Sums of outer products; twin: [`influence::CovarianceAccumulator`](crate::influence::CovarianceAccumulator).
 pub static COVARIANCE: Kernel = kernel!("covariance", &[entry("rank_k", 256)]);
 
-/// Toy models; twin: [`superposition::train`](crate::superposition::train).
+/// Toy models; twin: [`superposition::train`](mod@crate::superposition::train).
 pub static TOY: Kernel = kernel!("toy", &[entry("forward", 256), entry("gradients", 256)]);
 
 /// Every shader.

@@ -38,6 +38,35 @@ pub(super) fn roots(context: &GpuContext, x: &GpuArray<f32>) -> Result<GpuArray<
     Ok(out)
 }
 
+/// Adds `factor x` to `out`, both of one shape.
+pub(super) fn blend(context: &GpuContext, x: &GpuArray<f32>, factor: f32, out: &mut GpuArray<f32>) -> Result<()> {
+    x.check_dim("x", out.dim())?;
+    let count = x.rows() * x.columns();
+    let parameters = [word(count)?, 0, 0, 0, 0, 0, factor.to_bits(), 0];
+    call(context, "blend", &parameters, &[(1, x.whole(context)?), (3, out.whole(context)?)], count)
+}
+
+/// Multiplies `out` by `factor` and by `x: (1, 1)`.
+pub(super) fn times(context: &GpuContext, x: &GpuArray<f32>, factor: f32, out: &mut GpuArray<f32>) -> Result<()> {
+    let count = out.rows() * out.columns();
+    let parameters = [word(count)?, 0, 0, 0, 0, 0, factor.to_bits(), 0];
+    call(context, "times", &parameters, &[(1, x.whole(context)?), (3, out.whole(context)?)], count)
+}
+
+/// `factor share/divisor`, `(1, 1)`, 0 where `many` or the divisor are not above 0; the share is `min(many/most, 1)`, 1 without `most`.
+pub(super) fn share(
+    context: &GpuContext,
+    divisor: &GpuArray<f32>,
+    (many, most): (&GpuArray<f32>, Option<usize>),
+    factor: f32,
+) -> Result<GpuArray<f32>> {
+    let out = context.zeros(1, 1)?;
+    let parameters = [1, 0, 0, 0, 0, word(most.unwrap_or(0))?, factor.to_bits(), 0];
+    let windows = [(1, divisor.whole(context)?), (2, many.whole(context)?), (3, out.whole(context)?)];
+    call(context, "share", &parameters, &windows, 1)?;
+    Ok(out)
+}
+
 /// Takes up the uses `(1, m)` of a batch of `rows` samples: `silent: (1, m)` are samples since each latent fired, `dead: (1, m)`
 /// becomes 1 for those that are silent for `limit` samples. Nothing changes where the `loss: (1, 1)` is not finite.
 pub(super) fn follow(

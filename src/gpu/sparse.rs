@@ -22,6 +22,7 @@ use crate::Result;
 
 const FIRST: u32 = 1;
 const NORMS: u32 = 2;
+const SIGNED: u32 = 4;
 
 /// Parameters of a call, in the order of the kernel.
 #[derive(Debug, Clone, Copy, Default)]
@@ -126,17 +127,37 @@ pub fn by_features(
     extra: f32,
     norms: Option<&GpuArray<f32>>,
 ) -> Result<GpuArray<f32>> {
+    let Some(norms) = norms else { return differentiate(context, codes, w, by_output, (0, extra, context.blank())) };
+    norms.check_dim("norms", (1, w.rows()))?;
+    if norms.is_empty() {
+        return context.zeros(codes.values.rows(), codes.k());
+    }
+    differentiate(context, codes, w, by_output, (NORMS, extra, norms.whole(context)?))
+}
+
+/// As [`by_features`] without a penalty, for features of both signs.
+pub(super) fn by_signed_features(
+    context: &GpuContext,
+    codes: &TopK,
+    w: &GpuArray<f32>,
+    by_output: &GpuArray<f32>,
+) -> Result<GpuArray<f32>> {
+    differentiate(context, codes, w, by_output, (SIGNED, 0.0, context.blank()))
+}
+
+fn differentiate(
+    context: &GpuContext,
+    codes: &TopK,
+    w: &GpuArray<f32>,
+    by_output: &GpuArray<f32>,
+    (flags, extra, norms): (u32, f32, Window<'_>),
+) -> Result<GpuArray<f32>> {
     let (m, d) = w.dim();
     let (rows, k) = codes.values.dim();
     by_output.check_dim("gradient by outputs", (rows, d))?;
     let out = context.zeros(rows, k)?;
     if out.is_empty() || m == 0 {
         return Ok(out);
-    }
-    let (mut flags, mut norms_window) = (0, context.blank());
-    if let Some(norms) = norms {
-        norms.check_dim("norms", (1, m))?;
-        (flags, norms_window) = (NORMS, norms.whole(context)?);
     }
     let at_once = context.rows_at_once(d)?;
     for first in (0..m).step_by(at_once) {
@@ -150,7 +171,7 @@ pub fn by_features(
             (3, w_rows),
             (4, by_output.whole(context)?),
             (5, out.whole(context)?),
-            (6, norms_window),
+            (6, norms),
         ];
         call(context, "by_feature", &parameters.words()?, &windows, grid(rows * k)?)?;
     }

@@ -1,12 +1,12 @@
 //! Training of toy models of superposition on the device, all runs side by side.
 //!
-//! Starts, seeds, optimiser and evaluation are those of [`superposition::train`](crate::superposition::train). Samples are made on
+//! Starts, seeds, optimiser and evaluation are those of [`superposition::train`](mod@crate::superposition::train). Samples are made on
 //! the device from the same random words, one per cell: where every density is at least 0.08 they are the processor's samples,
 //! bit by bit; sparser features, which the processor skips through, get other samples of the same law. Sums are of single
 //! precision: a gradient over `b` samples is within `2 b u Σ|terms|` of the exact one, `u = 2⁻²⁴`, so that runs agree for some
 //! hundred steps and then in their law.
 //!
-//! Source: as [`superposition::train`](crate::superposition::train).
+//! Source: as [`superposition::train`](mod@crate::superposition::train).
 
 use alloc::vec::Vec;
 use core::ops::ControlFlow;

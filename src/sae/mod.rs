@@ -4,7 +4,7 @@
 //! `w_enc: (d_in, m)` has an encoder vector per column, `w_dec: (m, d_out)` a dictionary vector per row.
 
 pub mod activation;
-mod aux;
+pub(crate) mod aux;
 pub mod backward;
 pub mod bench;
 pub mod codes;

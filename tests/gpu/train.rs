@@ -2,7 +2,7 @@
 
 use limpid::gpu::{GpuContext, GpuSettings, GpuTrainer};
 use limpid::sae::train::{KAnnealing, LearningRate, Rounding, SaeTraining, Trainer};
-use limpid::sae::{Activation, Loss, ReconstructionLoss, Sae, Sparsity};
+use limpid::sae::{Activation, AuxK, AuxNormalisation, Loss, ReconstructionLoss, Sae, Sparsity};
 use limpid::{Error, Seed};
 use ndarray::Array2;
 
@@ -23,6 +23,10 @@ fn cases() -> Vec<(&'static str, bool, SaeTraining)> {
     let loss = |reconstruction, sparsity| Loss { reconstruction, sparsity, ..Loss::default() };
     let mean = loss(ReconstructionLoss::Mean, Sparsity::None);
     let fvu = loss(ReconstructionLoss::Fvu, Sparsity::l1(1e-3));
+    // dead after the first step
+    let with_aux = |aux| SaeTraining { dead_after: 30, loss: Loss { aux: Some(aux), ..Loss::default() }, ..settings() };
+    let signed = AuxK { k: 500, rectify: false, normalisation: AuxNormalisation::None, ..AuxK::default() };
+    let by_data = AuxK { k: 60, scale_by_dead: true, normalisation: AuxNormalisation::DataVariance, ..AuxK::default() };
     vec![
         ("plain", false, settings()),
         ("free decoder", false, SaeTraining { unit_norm_decoder: false, loss: mean, ..settings() }),
@@ -59,6 +63,9 @@ fn follows(gpu: &GpuContext, name: &str, by_norm: bool, settings: SaeTraining) {
         let total = expected.terms.total();
         assert!((got.terms.total() - total).abs() < 1e-4 * total, "{name}: {got:?} {expected:?}");
         assert!((got.terms.sparsity - expected.terms.sparsity).abs() <= 1e-4 * total);
+        let (aux, expected_aux) = (got.terms.auxiliary, expected.terms.auxiliary);
+        assert!((aux - expected_aux).abs() <= 1e-4 * expected_aux, "{name}: {aux} {expected_aux}");
+        assert_eq!(expected_aux > 0.0, name.contains("auxiliary") && step > 0, "{name}");
         assert_eq!((got.step, got.learning_rate), (expected.step, expected.learning_rate));
         assert_eq!((got.l0, got.dead_fraction), (expected.l0, expected.dead_fraction), "{name}");
     }

@@ -32,6 +32,9 @@ fn cases() -> Vec<(&'static str, bool, SaeTraining)> {
         ("free decoder", false, SaeTraining { unit_norm_decoder: false, loss: mean, ..settings() }),
         ("clipped", false, SaeTraining { clip_norm: Some(0.5), ..settings() }),
         ("penalty", false, SaeTraining { loss: fvu, ..settings() }),
+        ("auxiliary", false, with_aux(AuxK { k: 20, ..AuxK::default() })),
+        ("signed auxiliary", true, with_aux(signed)),
+        ("auxiliary by data", false, SaeTraining { clip_norm: Some(0.1), ..with_aux(by_data) }),
         ("by norm", true, SaeTraining { unit_norm_decoder: false, ..settings() }),
         (
             "annealed",

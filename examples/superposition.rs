@@ -1,6 +1,8 @@
 //! Superposition appears: five features in two dimensions, from dense to sparse (Toy Models of Superposition, first
 //! figure). About 5 s on two cores.
 
+#[path = "support/device.rs"]
+mod device;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -50,7 +52,7 @@ fn trained(
 ) -> limpid::Result<Vec<Trained<f64>>> {
     let settings = Training { batch: 256, ..settings(options, 0.01) };
     let problems = problems(2, importance, &densities.to_vec(), FeatureDistribution::uniform)?;
-    let sampled = train(&problems, &settings, what)?;
+    let sampled = device::train(options, &problems, &settings, what)?;
     let polished = problems.into_iter().zip(sampled).map(|(problem, trained)| {
         let start = Start::Model { model: trained.model, noise: 0.0 };
         let Data::Sampled(law) = problem.data else { return Problem { start, ..problem } };

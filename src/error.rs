@@ -99,6 +99,33 @@ pub enum Error {
         /// Offset in the file or in its member, 0 where none is known.
         offset: usize,
     },
+    /// A graphics device did not do what it was asked for.
+    Gpu {
+        /// Kind of the failure.
+        fault: GpuFault,
+        /// What was being done.
+        what: &'static str,
+    },
+}
+
+/// Why a graphics device failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GpuFault {
+    /// No adapter of the wanted kind exists.
+    NoAdapter,
+    /// The adapter gives no device with the wanted limits.
+    NoDevice,
+    /// The device is gone; a new context can be made.
+    Lost,
+    /// The memory of the device is used up.
+    OutOfMemory,
+    /// The driver refused a command.
+    Refused,
+    /// The driver failed.
+    Internal,
+    /// The device did not answer in time.
+    TimedOut,
 }
 
 /// What is wrong with a saved model.
@@ -162,6 +189,20 @@ impl fmt::Display for FormatKind {
     }
 }
 
+impl fmt::Display for GpuFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAdapter => "there is no graphics adapter of the wanted kind",
+            Self::NoDevice => "the graphics adapter gives no device",
+            Self::Lost => "the graphics device is lost",
+            Self::OutOfMemory => "the graphics device is out of memory",
+            Self::Refused => "the graphics driver refused a command",
+            Self::Internal => "the graphics driver failed",
+            Self::TimedOut => "the graphics device did not answer in time",
+        })
+    }
+}
+
 impl Error {
     /// The kind of defect where a saved model was refused: that of [`Error::Format`], and those that [`Error::Shape`] and
     /// [`Error::NotFinite`] describe in more detail.
@@ -198,6 +239,7 @@ impl fmt::Display for Error {
             Self::Parse { what, offset } => write!(f, "expected {what} at byte {offset}"),
             Self::Format { kind, what, offset: 0 } => write!(f, "{kind}: {what}"),
             Self::Format { kind, what, offset } => write!(f, "{kind}: {what} (byte {offset})"),
+            Self::Gpu { fault, what } => write!(f, "{fault}: {what}"),
         }
     }
 }

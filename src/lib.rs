@@ -11,6 +11,7 @@
 //! | [`superposition`] | how do more features than dimensions fit into a layer? |
 //! | [`sae`] | which features hide in polysemantic neurons? |
 //! | `formats` | saved autoencoders: every published format in, SAELens out; records of neurons (feature `formats`) |
+//! | `gpu` | the heavy parts of these on any graphics adapter (feature `gpu`) |
 //! | [`math`] | the shared numerical layer: products, reductions, random streams, optimisers |
 //!
 //! # Letters
@@ -24,6 +25,7 @@
 //! | `rayon` | yes | parallel loops with the same floats as one thread |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and results |
 //! | `faer` | no | eigenvectors of large matrices by divide and conquer |
+//! | `gpu` | no | compute shaders for Vulkan, Metal, Direct3D 12 and browsers |
 //! | `formats` | no | reading and writing of saved autoencoders, attributions and records of neurons as JSON |
 //!
 //! Without features the crate is `no_std` with `alloc`.
@@ -43,13 +45,15 @@ pub mod explanation;
 pub mod files;
 #[cfg(feature = "formats")]
 pub mod formats;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod influence;
 pub mod math;
 pub mod sae;
 pub mod scalar;
 pub mod superposition;
 
-pub use error::{Dims, Error, FormatKind, Result};
+pub use error::{Dims, Error, FormatKind, GpuFault, Result};
 pub use math::random::Seed;
 pub use scalar::Scalar;
 

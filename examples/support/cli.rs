@@ -12,14 +12,19 @@ pub struct Options {
     pub restarts: usize,
     pub steps: usize,
     pub out: PathBuf,
+    /// Whether training is to run on a graphics adapter.
+    pub gpu: bool,
 }
+
+/// Examples that can train on a graphics adapter.
+const ON_DEVICE: [&str; 1] = ["superposition"];
 
 impl Options {
     /// Reads the command line of example `name`; `about` is shown by `--help`. A bad line ends the program with code 2.
     pub fn read(name: &str, about: &str, restarts: usize, steps: usize) -> Self {
         let out = PathBuf::from("target/limpid").join(name);
-        let mut options = Self { quick: false, seed: 0, restarts, steps, out };
-        match options.parse() {
+        let mut options = Self { quick: false, seed: 0, restarts, steps, out, gpu: false };
+        match options.parse(name) {
             Ok(false) => options,
             Ok(true) => {
                 println!("{name}: {about}\n\n{}", options.help(name));
@@ -32,7 +37,7 @@ impl Options {
         }
     }
 
-    fn parse(&mut self) -> Result<bool, lexopt::Error> {
+    fn parse(&mut self, name: &str) -> Result<bool, lexopt::Error> {
         let (mut parser, mut own_steps) = (lexopt::Parser::from_env(), false);
         while let Some(argument) = parser.next()? {
             match argument {
@@ -41,6 +46,7 @@ impl Options {
                 Long("seed") => self.seed = parser.value()?.parse()?,
                 Long("restarts") => self.restarts = parser.value()?.parse()?,
                 Long("steps") => (self.steps, own_steps) = (parser.value()?.parse()?, true),
+                Long("gpu") if ON_DEVICE.contains(&name) => self.gpu = true,
                 Long("out") => self.out = parser.value()?.into(),
                 other => return Err(other.unexpected()),
             }
@@ -55,6 +61,7 @@ impl Options {
     }
 
     fn help(&self, name: &str) -> String {
+        let gpu = if ON_DEVICE.contains(&name) { "--gpu          trains on a graphics adapter\n  " } else { "" };
         format!(
             "usage: cargo run --release --example {name} -- [OPTIONS]\n\n  \
              --quick        half of the steps, and less of what takes long: at most 20 s on two cores\n  \
@@ -62,7 +69,7 @@ impl Options {
              --restarts N   random starts per model, of which the best is kept [{}]\n  \
              --steps N      training steps [{}]\n  \
              --out DIR      where figures, tables and index.html go [{}]\n  \
-             --help         this text\n\nExit code: 0 all checks hold, 1 one is missed, 2 an error.",
+             {gpu}--help         this text\n\nExit code: 0 all checks hold, 1 one is missed, 2 an error.",
             self.seed,
             self.restarts,
             self.steps,

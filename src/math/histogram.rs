@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 
 use super::merge::{Bytes, Merge, Reader};
-use crate::error::{check_each, check_limit};
+use crate::error::{check_each, check_length, check_limit};
 use crate::{Error, Result, Scalar};
 
 /// Most edges.
@@ -58,6 +58,26 @@ impl Histogram {
         let step = |i: usize| low + (high - low) * (i as f64 / bins as f64);
         // the last edge itself, whatever the rounding
         Self::new((0..bins).map(step).chain([high]).collect())
+    }
+
+    /// Counts that were made elsewhere, as on another device: one per bin, and those outside of the edges.
+    ///
+    /// # Errors
+    /// As [`Histogram::new`], and [`Error::Shape`].
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::math::histogram::Histogram;
+    ///
+    /// let mut histogram = Histogram::of_counts(vec![0.0, 1.0, 2.0], vec![2, 2], (0, 1))?;
+    /// histogram.update([0.5])?;
+    /// assert_eq!((histogram.counts(), histogram.above()), (&[3, 2][..], 1));
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn of_counts(edges: Vec<f64>, counts: Vec<u64>, (below, above): (u64, u64)) -> Result<Self> {
+        let empty = Self::new(edges)?;
+        check_length("counts", counts.len(), empty.counts.len())?;
+        Ok(Self { counts, below, above, ..empty })
     }
 
     /// Takes up values.

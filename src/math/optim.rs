@@ -210,6 +210,14 @@ impl<T: Scalar> AdamStep<T> {
         }
     }
 
+    /// Learning rate and root of the bias corrections, decay rates and rests of the moments, epsilon, coupled decay, and what
+    /// the parameter keeps: the factors in the order of the device's kernel.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn factors(&self) -> [T; 9] {
+        let Self { rate, root, betas, rests, epsilon, coupled, keep } = *self;
+        [rate, root, betas.0, betas.1, rests.0, rests.1, epsilon, coupled, keep]
+    }
+
     /// Moves `parameter` against `gradient`; all slices have one length.
     pub(crate) fn apply(&self, parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
         dispatch!(level(), simd => self.elements(simd, parameter, gradient, first, second));

@@ -35,11 +35,16 @@ impl Seed {
     /// ```
     #[must_use]
     pub fn stream(self, purpose: u64, item: u64) -> Stream {
+        Stream { key: self.key(purpose), item, next: 0, used: BATCH, words: [0; BATCH] }
+    }
+
+    /// Key of all streams of a purpose; the item is the number of the stream.
+    pub(crate) fn key(self, purpose: u64) -> [u32; 8] {
         let [seed, purpose] = [self.0, purpose].map(u64::to_le_bytes);
         let word = |bytes: &[u8; 8], half: usize| bytes[4 * half..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
         let mut key = *TAG;
         key[..4].copy_from_slice(&[word(&seed, 0), word(&seed, 1), word(&purpose, 0), word(&purpose, 1)]);
-        Stream { key, item, next: 0, used: BATCH, words: [0; BATCH] }
+        key
     }
 
     /// A seed of its own for part `item` of a run, such as one model instance.

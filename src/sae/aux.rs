@@ -63,7 +63,7 @@ pub(super) fn auxiliary<T: Scalar>(
 }
 
 /// `mean_b ‖y - mean y‖²`.
-pub(super) fn variance<T: Scalar>(y: &ArrayRef2<T>) -> T {
+pub(crate) fn variance<T: Scalar>(y: &ArrayRef2<T>) -> T {
     centred_squares(y) / T::of(y.nrows() as f64)
 }
 

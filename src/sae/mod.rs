@@ -4,7 +4,7 @@
 //! `w_enc: (d_in, m)` has an encoder vector per column, `w_dec: (m, d_out)` a dictionary vector per row.
 
 pub mod activation;
-mod aux;
+pub(crate) mod aux;
 pub mod backward;
 pub mod bench;
 pub mod codes;
@@ -12,7 +12,7 @@ pub mod compact;
 pub mod convert;
 pub mod cross_layer;
 pub mod decoder_norm;
-mod fused;
+pub(crate) mod fused;
 pub mod infer;
 pub mod init;
 pub mod loss;

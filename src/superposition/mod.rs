@@ -6,7 +6,7 @@
 //! Source: Elhage et al., "Toy Models of Superposition" (2022), <https://transformer-circuits.pub/2022/toy_model/index.html>.
 
 pub mod adversarial;
-mod backward;
+pub(crate) mod backward;
 pub mod distribution;
 pub mod expected;
 pub mod geometry;

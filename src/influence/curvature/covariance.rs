@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayRef2, Axis};
 
 use super::gram::Gram;
 use super::sealed::{self, Counts, Kind};
@@ -114,8 +114,7 @@ impl CovarianceAccumulator {
     pub fn update<T: Scalar>(&mut self, rows: &LayerRows<'_, T>) -> Result<()> {
         self.spec.check_rows(rows)?;
         let (mut activation, mut gradient) = (self.activation.zero(), self.gradient.zero());
-        let mut counts = Counts { rows: rows.n_live() as u64, examples: rows.n_examples() as u64, ..Counts::default() };
-        counts.example_weight = rows.example_weights().iter().sum();
+        let mut counts = counts_of(rows);
         for block in rows.blocks::<f64>() {
             if rows.is_weighted() {
                 let weights: Vec<f64> = block.rows.iter().map(|&row| rows.row_weight(row)).collect();
@@ -131,6 +130,29 @@ impl CovarianceAccumulator {
         if !(activation.is_finite() && gradient.is_finite()) {
             return Err(too_large());
         }
+        self.add(counts, &activation, &gradient)
+    }
+
+    /// Takes up rows whose sums `Σ w ã ãᵀ: (d, d)` and `Σ w g gᵀ: (d_out, d_out)` were made elsewhere, as on another device.
+    ///
+    /// # Errors
+    /// As [`Self::update`], and [`Error::Shape`].
+    pub fn update_by_sums<T: Scalar>(
+        &mut self,
+        rows: &LayerRows<'_, T>,
+        of_activation: &ArrayRef2<f64>,
+        of_gradient: &ArrayRef2<f64>,
+    ) -> Result<()> {
+        self.spec.check_rows(rows)?;
+        let (mut activation, mut gradient) = (self.activation.zero(), self.gradient.zero());
+        activation.add_sum(of_activation)?;
+        gradient.add_sum(of_gradient)?;
+        if !(activation.is_finite() && gradient.is_finite()) {
+            return Err(too_large());
+        }
+        let mut counts = counts_of(rows);
+        let live = (0..rows.n_examples()).flat_map(|example| rows.live_rows(example));
+        counts.row_weight = live.map(|&row| rows.row_weight(row)).sum();
         self.add(counts, &activation, &gradient)
     }
 
@@ -253,6 +275,12 @@ impl Bytes for CovarianceAccumulator {
             Ok(Self { spec, counts, activation, gradient: Gram::read(input, spec.d_out)? })
         })
     }
+}
+
+/// Counts of rows and examples; the weight of the rows is left at 0.
+fn counts_of<T: Scalar>(rows: &LayerRows<'_, T>) -> Counts {
+    let counts = Counts { rows: rows.n_live() as u64, examples: rows.n_examples() as u64, ..Counts::default() };
+    Counts { example_weight: rows.example_weights().iter().sum(), ..counts }
 }
 
 /// The error that a sum does not fit into double precision.

@@ -14,7 +14,7 @@ use core::ops::Range;
 use ndarray::{Array2, ArrayRef2, Axis, Slice};
 
 use super::sealed::{read_numbers, write_numbers};
-use crate::error::check_limit;
+use crate::error::{check_limit, check_shape};
 use crate::math::gemm::product;
 use crate::math::merge::Reader;
 use crate::{Error, Result};
@@ -101,6 +101,15 @@ impl Gram {
             }
             row = end;
         }
+        Ok(())
+    }
+
+    /// Adds a sum that was made elsewhere, a whole symmetric matrix of which the lower triangle is read.
+    pub(super) fn add_sum(&mut self, sum: &ArrayRef2<f64>) -> Result<()> {
+        check_shape("sum of outer products", sum, &[self.size, self.size])?;
+        let rows = self.rows.clone();
+        let kept = rows.flat_map(|row| (row - row % self.block..=row).map(move |column| (row, column)));
+        self.entries.iter_mut().zip(kept).for_each(|(to, place)| *to += sum[place]);
         Ok(())
     }
 

@@ -58,6 +58,18 @@ pub enum Side {
     Output,
 }
 
+impl Side {
+    /// Purpose of the streams of a layer's side.
+    pub(crate) fn purpose(self, layer: usize) -> u64 {
+        let kind = match self {
+            Self::Whole => 0,
+            Self::Input => 1,
+            Self::Output => 2,
+        };
+        PURPOSE | kind << 16 | (layer as u64) << 24
+    }
+}
+
 /// A random projection to `k` dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -102,13 +114,7 @@ impl Projection {
     }
 
     fn fill(&self, layer: usize, side: Side, row: u64, out: &mut [f64]) {
-        let kind = match side {
-            Side::Whole => 0,
-            Side::Input => 1,
-            Side::Output => 2,
-        };
-        let purpose = PURPOSE | kind << 16 | (layer as u64) << 24;
-        let (mut stream, scale) = (self.seed.stream(purpose, row), 1.0 / libm::sqrt(self.k as f64));
+        let (mut stream, scale) = (self.seed.stream(side.purpose(layer), row), 1.0 / libm::sqrt(self.k as f64));
         match self.entries {
             Entries::Normal => fill_normal(&mut stream, scale, out),
             Entries::Rademacher => {

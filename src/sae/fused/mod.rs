@@ -168,7 +168,11 @@ pub(super) fn encode<T: Scalar>(sae: &Sae<T>, x: &ArrayRef2<T>) -> Option<Result
     Some(Codes::new(sae.latents()).and_then(|mut codes| fill(&mut codes).map(|()| codes)))
 }
 
-fn scale<T: Scalar>(loss: &Loss, target: &ArrayRef2<T>) -> Result<T> {
+/// What a sum of squared errors is multiplied with to become the reconstruction loss.
+///
+/// # Errors
+/// [`Error::Singular`] for a fraction of variance without variance.
+pub(crate) fn scale<T: Scalar>(loss: &Loss, target: &ArrayRef2<T>) -> Result<T> {
     let scale = match loss.reconstruction {
         ReconstructionLoss::Sum => T::of(1.0 / target.nrows() as f64),
         ReconstructionLoss::Mean => T::of(1.0 / target.len() as f64),

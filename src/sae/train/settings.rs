@@ -143,7 +143,7 @@ impl SaeTraining {
     }
 
     /// The loss as it is at `step`, with the coefficient and power that hold there.
-    pub(super) fn loss_at(&self, step: usize, annealed: Option<f64>) -> Loss {
+    pub(crate) fn loss_at(&self, step: usize, annealed: Option<f64>) -> Loss {
         let mut loss = self.loss.clone();
         let factor = super::schedule::sparsity_factor(step, self.sparsity_warm_up);
         match &mut loss.sparsity {
@@ -161,7 +161,7 @@ impl SaeTraining {
     }
 
     /// The `k` of `step`, where it is annealed.
-    pub(super) fn activation_at<T: Scalar>(
+    pub(crate) fn activation_at<T: Scalar>(
         &self,
         step: usize,
         activation: &Activation<T>,

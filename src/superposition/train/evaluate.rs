@@ -35,7 +35,7 @@ pub struct Evaluation {
 
 /// Evaluates `model` on its problem: exactly where the data are all known, otherwise on held-out samples that all restarts
 /// of a problem share.
-pub(super) fn evaluate<T: Scalar>(
+pub(crate) fn evaluate<T: Scalar>(
     problem: &Problem<T>,
     settings: &Training,
     model: &ToyModel<T>,

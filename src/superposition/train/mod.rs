@@ -7,9 +7,9 @@
 //! Source: Elhage et al. (2022) and its notebook for the defaults; the remark there that models of a 2-dimensional
 //! hidden space need many fits, of which the best is kept.
 
-mod evaluate;
+pub(crate) mod evaluate;
 mod problem;
-mod run;
+pub(crate) mod run;
 mod settings;
 mod start;
 
@@ -105,9 +105,13 @@ pub fn train_every_restart<T: Scalar>(
 /// Evaluates all runs and sorts the restarts of each problem.
 fn finish<T: Scalar>(mut runs: Vec<Run<'_, T>>, settings: &Training) -> Result<Vec<Vec<Trained<T>>>> {
     par::for_each_mut(&mut runs, |_, run| run.evaluate(settings));
+    Ok(ranked(runs.into_iter().map(Run::finish).collect::<Result<_>>()?))
+}
+
+/// Sorts the restarts of each problem by their losses; `runs` are results with the index of their problem, in order.
+pub(crate) fn ranked<T: Scalar>(runs: Vec<(usize, Trained<T>)>) -> Vec<Vec<Trained<T>>> {
     let mut results: Vec<Vec<Trained<T>>> = Vec::new();
-    for run in runs {
-        let (instance, trained) = run.finish()?;
+    for (instance, trained) in runs {
         match results.get_mut(instance) {
             Some(restarts) => restarts.push(trained),
             None => results.push(alloc::vec![trained]),
@@ -118,5 +122,5 @@ fn finish<T: Scalar>(mut runs: Vec<Run<'_, T>>, settings: &Training) -> Result<V
         let losses: Vec<f64> = restarts.iter().map(|trained| trained.evaluation.loss).collect();
         restarts.iter_mut().for_each(|trained| trained.restart_losses.clone_from(&losses));
     }
-    Ok(results)
+    results
 }

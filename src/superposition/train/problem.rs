@@ -78,7 +78,7 @@ impl<T: Scalar> Problem<T> {
         }
     }
 
-    pub(super) fn check(&self, settings: &Training) -> Result<()> {
+    pub(crate) fn check(&self, settings: &Training) -> Result<()> {
         const MAX_PARAMETERS: usize = 1 << 28;
         let n = self.data.n_features();
         check_importance(&self.importance, n)?;

@@ -15,7 +15,13 @@ use crate::{Error, Result, Scalar, Seed};
 
 const INSTANCE: u64 = 0x494e_5354;
 const RESTART: u64 = 0x5253_5452;
-const STEP: u64 = 0x5354_4550;
+/// Purpose of the streams of samples; their items count the blocks of all steps.
+pub(crate) const STEP: u64 = 0x5354_4550;
+
+/// Seed of one run.
+pub(crate) fn seed_of(settings: &Training, instance: usize, restart: usize) -> Seed {
+    settings.seed.child(INSTANCE, instance as u64).child(RESTART, restart as u64)
+}
 
 /// A model as it was at one moment of its training.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +89,7 @@ pub(super) struct Run<'a, T> {
 
 impl<'a, T: Scalar> Run<'a, T> {
     pub(super) fn new(problem: &'a Problem<T>, settings: &Training, instance: usize, restart: usize) -> Result<Self> {
-        let seed = settings.seed.child(INSTANCE, instance as u64).child(RESTART, restart as u64);
+        let seed = seed_of(settings, instance, restart);
         let (n, m) = (problem.data.n_features(), problem.n_hidden);
         let model = problem.start.model(problem.architecture, m, n, seed)?;
         let parameters = Parameters::new(&model);

@@ -55,7 +55,7 @@ impl Training {
     /// Largest number of random starts per problem.
     pub const MAX_RESTARTS: usize = 1 << 20;
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let positive = |what, count: usize| check_each(what, &[count as f64], ">= 1", |x: f64| x >= 1.0);
         positive("batch", self.batch)?;
         positive("restarts", self.restarts)?;

@@ -52,7 +52,7 @@ impl<T: Scalar> Start<T> {
         }
     }
 
-    pub(super) fn model(&self, architecture: Architecture, m: usize, n: usize, seed: Seed) -> Result<ToyModel<T>> {
+    pub(crate) fn model(&self, architecture: Architecture, m: usize, n: usize, seed: Seed) -> Result<ToyModel<T>> {
         let untied = architecture == Architecture::AbsoluteValue;
         let encoder = || self.matrix((m, n), self.scale(m, n, n), seed, 0);
         let decoder = || self.matrix((n, m), self.scale(m, n, m), seed, 1);

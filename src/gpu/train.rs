@@ -1,0 +1,430 @@
+//! Training of sparse autoencoders on the device: the sparse step of [`Trainer`](crate::sae::train::Trainer), nothing read back.
+//!
+//! ```text
+//! select    x̄ W_encᵀ in tiles of latents, the k best of each sample
+//! decode    x' = b_dec + Σ f_i w_dec_i,  G = ∂L/∂x',  ∂L/∂z_i = [f_i > 0] (G · w_dec_i + c/b)
+//! aux       the dead latents of largest score fit x - x':  E = Σ g w_dec - (x - x'),  L_aux = s mean ‖E‖²
+//! latents   tile by tile: ∂L/∂w_dec_i = Σ f G, projected,  ∂L/∂w_enc_i = Σ ∂L/∂z x̄,  Adam, unit rows
+//! ```
+//!
+//! Equal to the processor's step up to the rounding of its sums: every gradient is within a few `γ` of the exact one in
+//! single precision (see [`gemm`](super::gemm) and [`sparse`](super::sparse)). Adam divides by the root of the second moment,
+//! so that an element whose gradient is no larger than its rounding may move by up to the learning rate either way.
+//!
+//! A loss that is not finite changes nothing on the device, as on the processor, and shows when the step is read.
+//!
+//! Source: as [`sae::train`](crate::sae::train).
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use ndarray::{Array2, ArrayRef2};
+
+use super::array::GpuArray;
+use super::context::GpuContext;
+use super::encode::search;
+use super::gemm::{Product, multiply_into};
+use super::optim::{Guard, Moments, adam_rows, normalise_unless, project_gradient};
+use super::pointwise::{blend, centre, follow, share, times};
+use super::reduce::{Term, add_column_sums, add_total, column_sums, total};
+use super::sae::GpuSae;
+use super::select::{Rules, TopK};
+use super::sparse::{Uses, by_features, by_signed_features, decode, residual};
+use crate::error::check_not_empty;
+use crate::math::optim::AdamStep;
+use crate::sae::train::{Adam, SaeStep, SaeTraining};
+use crate::sae::{Activation, AuxK, AuxNormalisation, Loss, LossTerms, Sae, Sparsity};
+use crate::sae::{aux, fused};
+use crate::{Error, Result};
+
+/// Latents whose gradients are held at once.
+const LATENTS: usize = 4096;
+
+/// An autoencoder that is being trained on a device.
+#[derive(Debug)]
+pub struct GpuTrainer {
+    sae: GpuSae,
+    settings: SaeTraining,
+    w_enc: Moments,
+    b_enc: Moments,
+    w_dec: Moments,
+    b_dec: Moments,
+    /// Samples since each latent last fired, `(1, m)`.
+    silent: GpuArray<u32>,
+    /// 1 for latents that count as dead, `(1, m)`.
+    dead: GpuArray<f32>,
+    step: usize,
+    tokens: u64,
+}
+
+/// A step whose numbers are still on the device.
+#[derive(Debug)]
+pub struct PendingStep {
+    /// Loss, and of that the penalty and the auxiliary term; active features; dead latents: `(1, 1)` each.
+    loss: GpuArray<f32>,
+    penalty: GpuArray<f32>,
+    auxiliary: GpuArray<f32>,
+    active: GpuArray<f32>,
+    dead: GpuArray<f32>,
+    step: usize,
+    rows: usize,
+    learning_rate: f64,
+}
+
+/// Active features, and the gradients that they pass on.
+struct Part {
+    uses: Uses,
+    codes: TopK,
+    by_z: GpuArray<f32>,
+    by_output: GpuArray<f32>,
+}
+
+/// What the gradients of latents are made of.
+struct Source<'a> {
+    part: &'a Part,
+    /// Of dead latents.
+    auxiliary: Option<&'a Part>,
+    centred: &'a GpuArray<f32>,
+}
+
+impl Source<'_> {
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        core::iter::once(self.part).chain(self.auxiliary)
+    }
+}
+
+/// Inputs of a step and what they are measured by.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    x: &'a GpuArray<f32>,
+    centred: &'a GpuArray<f32>,
+    loss: &'a Loss,
+    /// What squared errors are multiplied with.
+    scale: f32,
+    /// `mean ‖x - mean x‖²`, where the auxiliary term is measured by it.
+    variance: f32,
+}
+
+/// How a step moves the parameters.
+#[derive(Clone, Copy)]
+struct Move<'a> {
+    adam: &'a AdamStep<f32>,
+    guard: Guard<'a>,
+}
+
+impl GpuTrainer {
+    /// A run before its first step.
+    ///
+    /// # Errors
+    /// Those of [`SaeTraining::check`] and of [`GpuSae::new`]; [`Error::Unsupported`] for what only the processor trains:
+    /// activations other than top-k, penalties other than a plain L1, multi-top-k terms, running averages,
+    /// annealed powers, resampling.
+    pub fn new(context: &GpuContext, mut sae: Sae<f32>, settings: SaeTraining) -> Result<Self> {
+        settings.check(&sae)?;
+        check_covered(&sae, &settings)?;
+        if settings.unit_norm_decoder {
+            crate::sae::decoder_norm::normalise_rows(&mut sae.w_dec);
+        }
+        let m = sae.latents();
+        let sae = GpuSae::new(context, &sae)?;
+        let moments = |array: &GpuArray<f32>| Moments::new(context, array);
+        Ok(Self {
+            w_enc: moments(&sae.w_enc)?,
+            b_enc: moments(&sae.b_enc)?,
+            w_dec: moments(&sae.w_dec)?,
+            b_dec: moments(&sae.b_dec)?,
+            silent: context.zeros(1, m)?,
+            dead: context.zeros(1, m)?,
+            step: 0,
+            tokens: 0,
+            sae,
+            settings,
+        })
+    }
+
+    /// The autoencoder as it is now.
+    #[must_use]
+    pub fn sae(&self) -> &GpuSae {
+        &self.sae
+    }
+
+    /// Steps sent.
+    #[must_use]
+    pub fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    /// Samples seen.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Sends one step on raw inputs `x: (b, d)` to the device; what it was like is known after [`GpuTrainer::read`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] for the batch, [`Error::Singular`] for a fraction of variance
+    /// without variance, [`Error::TooLarge`] where the batch does not fit a binding, [`Error::Gpu`].
+    pub fn step(&mut self, x: &ArrayRef2<f32>) -> Result<PendingStep> {
+        check_not_empty("x", x)?;
+        let loss = self.settings.loss_at(self.step, None);
+        let normalised = self.sae.normalised(x)?;
+        let scale = fused::scale(&loss, &normalised)?;
+        let context = self.sae.context.clone();
+        let x = context.upload(&normalised)?;
+        let centred = self.sae.centred(&x)?;
+        let by_data = loss.aux.is_some_and(|aux| aux.normalisation == AuxNormalisation::DataVariance);
+        let variance = if by_data { aux::variance(&normalised) } else { 1.0 };
+        let batch = Batch { x: &x, centred: centred.as_ref().unwrap_or(&x), loss: &loss, scale, variance };
+        let pending = self.step_on(&context, batch)?;
+        self.step += 1;
+        self.tokens += x.rows() as u64;
+        context.submit()?;
+        Ok(pending)
+    }
+
+    fn step_on(&mut self, context: &GpuContext, batch: Batch<'_>) -> Result<PendingStep> {
+        let Batch { x, centred, loss, scale, .. } = batch;
+        let (rows, m) = (x.rows(), self.sae.latents());
+        let (codes, dead) = self.choose(context, batch)?;
+        let mut by_output = decode(context, &codes, &self.sae.w_dec, &self.sae.b_dec)?;
+        let squares = residual(context, &mut by_output, x, 2.0 * scale)?;
+        let (mut value, mut penalty) = (context.zeros(1, 1)?, context.zeros(1, 1)?);
+        let per_feature = l1(loss).map_or(0.0, |coefficient| narrow(coefficient / rows as f64));
+        if per_feature != 0.0 {
+            add_total(context, &codes.values, Term::Value, per_feature, &mut penalty)?;
+            add_total(context, &penalty, Term::Value, 1.0, &mut value)?;
+        }
+        let (mut term, mut auxiliary) = (context.zeros(1, 1)?, None);
+        if let (Some(aux), Some(dead)) = (loss.aux, dead) {
+            let part = self.fit_residual(context, batch, aux, dead, &by_output, &mut term)?;
+            add_total(context, &term, Term::Value, 1.0, &mut value)?;
+            auxiliary = Some(part);
+        }
+        add_total(context, &squares, Term::Value, scale, &mut value)?;
+        let by_z = by_features(context, &codes, &self.sae.w_dec, &by_output, per_feature, None)?;
+        let part = Part { uses: Uses::new(context, &codes, m)?, codes, by_z, by_output };
+        let source = Source { part: &part, auxiliary: auxiliary.as_ref(), centred };
+        let learning_rate = self.update(context, &source, &value)?;
+        let uses = &part.uses.counts;
+        follow(context, (uses, &value), (&mut self.silent, &mut self.dead), rows, self.settings.dead_after)?;
+        let mut active = context.zeros(1, 1)?;
+        add_total(context, &part.codes.values, Term::Active, 1.0, &mut active)?;
+        let dead = total(context, &self.dead, Term::Active)?;
+        Ok(PendingStep { loss: value, penalty, auxiliary: term, active, dead, step: self.step, rows, learning_rate })
+    }
+
+    /// The features of this step, and those of dead latents for the auxiliary term.
+    fn choose(&self, context: &GpuContext, batch: Batch<'_>) -> Result<(TopK, Option<TopK>)> {
+        let latents = self.sae.latents();
+        let Activation::TopK { k, .. } = self.settings.activation_at(self.step, self.sae.activation(), latents) else {
+            return Err(Error::Unsupported { what: "training of this activation on the device" });
+        };
+        let norms = self.sae.norms()?;
+        let rules = Rules { scale: norms.as_ref(), rectify: true, ..Rules::default() };
+        let dead = batch.loss.aux.map(|aux| {
+            let rules = Rules { eligible: Some(&self.dead), rectify: aux.rectify, ..rules };
+            (aux.k.min(latents), rules)
+        });
+        let choices: Vec<_> = core::iter::once((k, rules)).chain(dead).collect();
+        let mut found = search(context, batch.centred, self.sae.encoder(), &choices)?.into_iter();
+        Ok((found.next().ok_or(Error::Empty { what: "choices" })?, found.next()))
+    }
+
+    /// The auxiliary term, written to `value`, and what it passes on.
+    ///
+    /// Without dead latents every feature is 0 and so is the weight of the term.
+    fn fit_residual(
+        &self,
+        context: &GpuContext,
+        batch: Batch<'_>,
+        aux: AuxK,
+        codes: TopK,
+        by_output: &GpuArray<f32>,
+        value: &mut GpuArray<f32>,
+    ) -> Result<Part> {
+        let (rows, d) = by_output.dim();
+        let slope = 2.0 * batch.scale;
+        let mut divisor = context.zeros(1, 1)?;
+        if aux.normalisation == AuxNormalisation::ResidualVariance {
+            let mut mean = context.zeros(1, d)?;
+            add_column_sums(context, by_output, Term::Value, narrow(1.0 / rows as f64), &mut mean)?;
+            let scale = narrow(1.0 / (rows as f64 * f64::from(slope) * f64::from(slope)));
+            add_total(context, &centre(context, by_output, &mean)?, Term::Square, scale, &mut divisor)?;
+        } else {
+            divisor.write(&Array2::from_elem((1, 1), batch.variance))?;
+        }
+        let dead = total(context, &self.dead, Term::Active)?;
+        let most = aux.scale_by_dead.then_some(aux.k);
+        let weight = share(context, &divisor, (&dead, most), narrow(aux.coefficient / rows as f64))?;
+        let mut error = decode(context, &codes, &self.sae.w_dec, &context.zeros(1, d)?)?;
+        blend(context, by_output, slope.recip(), &mut error)?;
+        add_total(context, &error, Term::Square, 1.0, value)?;
+        times(context, &weight, 1.0, value)?;
+        times(context, &weight, 2.0, &mut error)?;
+        let by_z = if aux.rectify {
+            by_features(context, &codes, &self.sae.w_dec, &error, 0.0, None)?
+        } else {
+            by_signed_features(context, &codes, &self.sae.w_dec, &error)?
+        };
+        Ok(Part { uses: Uses::new(context, &codes, self.sae.latents())?, codes, by_z, by_output: error })
+    }
+
+    /// Moves all parameters; returns the learning rate.
+    fn update(&mut self, context: &GpuContext, source: &Source<'_>, loss: &GpuArray<f32>) -> Result<f64> {
+        let (m, d) = self.sae.w_enc.dim();
+        let mut by_b_enc = context.zeros(1, m)?;
+        for part in source.parts() {
+            part.uses.weigh(context, &part.by_z, true, &mut by_b_enc)?;
+        }
+        let mut by_b_dec = column_sums(context, &source.part.by_output, Term::Value)?;
+        if self.sae.centres() {
+            let through = Product { alpha: -1.0, add: true, ..Product::new(&by_b_enc, &self.sae.w_enc) };
+            multiply_into(context, &through, &mut by_b_dec)?;
+        }
+        let together = LATENTS.min(context.rows_at_once(d)?).min(m);
+        let squares = match self.settings.clip_norm {
+            None => None,
+            Some(clip) => Some((narrow(clip), self.squares(context, source, [&by_b_enc, &by_b_dec], together)?)),
+        };
+        let guard = Guard { loss, clip: squares.as_ref().map(|(clip, squares)| (*clip, squares)) };
+        let learning_rate = self.settings.learning_rate.at(self.step, self.settings.steps);
+        let Adam { betas, epsilon } = self.settings.adam;
+        let adam = AdamStep::new(learning_rate, betas, epsilon, (0.0, 0.0), self.step + 1);
+        self.move_latents(context, source, Move { adam: &adam, guard }, together)?;
+        adam_rows(context, (&self.sae.b_enc, &self.b_enc), 0..1, (&by_b_enc, 0), &adam, guard)?;
+        adam_rows(context, (&self.sae.b_dec, &self.b_dec), 0..1, (&by_b_dec, 0), &adam, guard)?;
+        Ok(learning_rate)
+    }
+
+    /// Encoder and decoder, some latents after the other.
+    fn move_latents(&mut self, context: &GpuContext, source: &Source<'_>, by: Move<'_>, together: usize) -> Result<()> {
+        let (m, d) = self.sae.w_enc.dim();
+        let [mut by_dec, mut by_enc] = self.gradients(context, together, d)?;
+        for first in (0..m).step_by(together) {
+            let latents = first..m.min(first + together);
+            self.differentiate(context, source, latents.clone(), [&mut by_dec, &mut by_enc])?;
+            adam_rows(context, (&self.sae.w_dec, &self.w_dec), latents.clone(), (&by_dec, 0), by.adam, by.guard)?;
+            adam_rows(context, (&self.sae.w_enc, &self.w_enc), latents, (&by_enc, 0), by.adam, by.guard)?;
+        }
+        if self.settings.unit_norm_decoder {
+            normalise_unless(context, &mut self.sae.w_dec, by.guard.loss)?;
+        }
+        Ok(())
+    }
+
+    /// Room for the gradients by some dictionary and encoder vectors.
+    fn gradients(&self, context: &GpuContext, together: usize, d: usize) -> Result<[GpuArray<f32>; 2]> {
+        Ok([GpuArray::uninitialised(context, together, d)?, GpuArray::uninitialised(context, together, d)?])
+    }
+
+    /// Gradients by the dictionary and encoder vectors of some latents.
+    fn differentiate(
+        &self,
+        context: &GpuContext,
+        source: &Source<'_>,
+        latents: Range<usize>,
+        [by_dec, by_enc]: [&mut GpuArray<f32>; 2],
+    ) -> Result<()> {
+        for (index, part) in source.parts().enumerate() {
+            let (range, add) = (latents.clone(), index > 0);
+            part.uses.accumulate(context, (&part.codes.values, &part.by_output), range.clone(), add, by_dec)?;
+            part.uses.accumulate(context, (&part.by_z, source.centred), range, add, by_enc)?;
+        }
+        if self.settings.unit_norm_decoder {
+            project_gradient(context, &self.sae.w_dec, latents, by_dec)?;
+        }
+        Ok(())
+    }
+
+    /// The square `(1, 1)` of the length of all gradients together.
+    fn squares(
+        &self,
+        context: &GpuContext,
+        source: &Source<'_>,
+        biases: [&GpuArray<f32>; 2],
+        together: usize,
+    ) -> Result<GpuArray<f32>> {
+        let mut squares = context.zeros(1, 1)?;
+        let (m, d) = self.sae.w_enc.dim();
+        for first in (0..m).step_by(together) {
+            let latents = first..m.min(first + together);
+            let [mut by_dec, mut by_enc] = self.gradients(context, latents.len(), d)?;
+            self.differentiate(context, source, latents, [&mut by_dec, &mut by_enc])?;
+            add_total(context, &by_dec, Term::Square, 1.0, &mut squares)?;
+            add_total(context, &by_enc, Term::Square, 1.0, &mut squares)?;
+        }
+        for bias in biases {
+            add_total(context, bias, Term::Square, 1.0, &mut squares)?;
+        }
+        Ok(squares)
+    }
+
+    /// What a step was like.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where its loss was not finite: it changed nothing on the device; [`Error::Gpu`].
+    pub async fn read(&self, pending: &PendingStep) -> Result<SaeStep<f32>> {
+        let context = &self.sae.context;
+        let PendingStep { loss, penalty, auxiliary, active, dead, .. } = pending;
+        let mut numbers = [0.0_f32; 5];
+        for (to, from) in numbers.iter_mut().zip([loss, penalty, auxiliary, active, dead]) {
+            *to = context.read(from).await?[[0, 0]];
+        }
+        let [loss, sparsity, auxiliary, active, dead] = numbers;
+        if !loss.is_finite() {
+            return Err(Error::Diverged { step: pending.step, instance: 0 });
+        }
+        Ok(SaeStep {
+            step: pending.step + 1,
+            terms: LossTerms { reconstruction: loss - sparsity - auxiliary, sparsity, auxiliary, pre_activation: 0.0 },
+            l0: f64::from(active) / pending.rows as f64,
+            dead_fraction: f64::from(dead) / self.sae.latents() as f64,
+            learning_rate: pending.learning_rate,
+            fused: true,
+        })
+    }
+
+    /// As [`GpuTrainer::read`], and waits.
+    ///
+    /// # Errors
+    /// As [`GpuTrainer::read`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking(&self, pending: &PendingStep) -> Result<SaeStep<f32>> {
+        pollster::block_on(self.read(pending))
+    }
+}
+
+/// Coefficient of a plain L1 penalty.
+fn l1(loss: &Loss) -> Option<f64> {
+    match loss.sparsity {
+        Sparsity::Lp { coefficient, .. } => Some(coefficient),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is what is asked for")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
+
+fn check_covered(sae: &Sae<f32>, settings: &SaeTraining) -> Result<()> {
+    let loss = &settings.loss;
+    let plain = match loss.sparsity {
+        Sparsity::None => true,
+        Sparsity::Lp { p, root, decoder_norm, .. } => p == 1.0 && !root && decoder_norm.is_none(),
+        _ => false,
+    };
+    let reasons = [
+        (matches!(sae.activation, Activation::TopK { .. }), "training of this activation on the device"),
+        (plain && settings.p_annealing.is_none(), "this penalty on the device"),
+        (loss.multi_top_k.is_empty(), "multi-top-k on the device"),
+        (settings.ema.is_none(), "a running average on the device"),
+        (settings.resampling.is_none(), "resampling on the device"),
+        (sae.d_in() == sae.d_out(), "training of a transcoder on the device"),
+    ];
+    match reasons.iter().find(|(covered, _)| !covered) {
+        Some((_, what)) => Err(Error::Unsupported { what }),
+        None => Ok(()),
+    }
+}

@@ -1,13 +1,18 @@
 //! Running an autoencoder one sample at a time, in little memory and without allocation.
 //!
-//! Encoder and decoder lie row by row, in 32 or 16 bits. With screening an encoder in 8 bits is read first, and the wider
+//! Encoder and decoder lie row by row, in 32, 16 or 8 bits. With screening an encoder in 8 bits is read first, and the wider
 //! one only for the few latents that could be active: the active latents and their values are those of the stored weights,
 //! to the bit.
 //!
+//! As bytes ([`Bytes`](crate::math::merge::Bytes)) an autoencoder can be linked into a program, and its weights be read
+//! where they lie: [`CompactSae::linked`].
+//!
 //! Source: the screening is described in its file.
 
+mod image;
 mod rows;
 mod screen;
+mod steps;
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Builds web/pkg: the program, its JavaScript and its TypeScript types. Needs the target wasm32-unknown-unknown of rustup or
-# Debian's rustc-web, cargo-web, rust-web-src, lld-19, and wasm-bindgen of the version that Cargo.toml names.
+# Debian's rustc-web, cargo-web, rust-web-src, lld-19.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 target=wasm32-unknown-unknown
 folder=${CARGO_TARGET_DIR:-$PWD/target}
+tool=$folder/bindgen/release/bindgen
 most=$((400 * 1024))
 fail() { echo "browser: $*" >&2; exit 1; }
 
-version=$(sed -n 's/^wasm-bindgen = "=\(.*\)"/\1/p' Cargo.toml)
-[ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $version" ] ||
-  fail "wasm-bindgen $version is not installed (cargo install wasm-bindgen-cli --version $version)"
+# a program of this machine, built before the flags of the other are set
+CARGO_TARGET_DIR=$folder/bindgen cargo build -q --release --manifest-path bindgen/Cargo.toml
 
 # without vector instructions products take four times as long
 export RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128"
@@ -27,7 +27,7 @@ else
 fi
 
 rm -rf web/pkg
-wasm-bindgen --target web --out-dir web/pkg "$folder/$target/release/limpid_browser.wasm"
+"$tool" "$folder/$target/release/limpid_browser.wasm" web/pkg
 size=$(gzip -9 -c web/pkg/limpid_browser_bg.wasm | wc -c)
 echo "browser: $(wc -c <web/pkg/limpid_browser_bg.wasm) bytes, $size after gzip"
 [ "$size" -le "$most" ] || fail "more than $most bytes after gzip"

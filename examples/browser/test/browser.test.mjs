@@ -78,7 +78,7 @@ async function shoot(name, target, options = {}) {
 
 test("a model learns while the page is open, and answers to the slider from the keyboard", async () => {
   const { page, close } = await open();
-  await page.waitForFunction(() => /[1-9] of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
+  await page.waitForFunction(() => /2 of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
   const picture = () => page.evaluate(() => document.getElementById("vectors").toDataURL());
   const before = await picture(), said = await text(page, "sparsity-text");
   await page.focus("#sparsity");
@@ -205,6 +205,11 @@ for (const [name, options] of Object.entries({
     await page.frameLocator("#browser").locator(".context, .row").first().waitFor();
     const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(wide <= seen, `${wide} pixels wide, ${seen} are seen`);
+    // a frame is painted once it has been seen
+    await page.locator("#browser").scrollIntoViewIfNeeded();
+    await page.waitForTimeout(500);
+    await shoot(name + "_features", page);
+    await page.evaluate(() => scrollTo(0, 0));
     await shoot(name, page, { fullPage: true });
     await close();
   });

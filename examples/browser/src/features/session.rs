@@ -14,7 +14,7 @@ use super::vocabulary::Vocabulary;
 use super::{Result, neighbours};
 
 /// Rows that count as one text where a file does not say what they belong to.
-const STRETCH: usize = 32;
+const STRETCH: u32 = 32;
 /// Name of the matrix where a file holds several.
 const USUAL: &str = "activations";
 
@@ -43,14 +43,17 @@ impl Session {
     /// For a file that is damaged or of no known kind; nothing is changed then.
     pub fn add(&mut self, name: &str, bytes: Vec<u8>) -> Result<String> {
         let file = name.rsplit('/').next().unwrap_or(name).to_owned();
-        let found = match file.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("txt") => self.add_vocabulary(&file, &bytes, false),
-            Some("json") if file.contains("tokenizer") => self.add_vocabulary(&file, &bytes, true),
-            Some("safetensors") if !is_autoencoder(&bytes)? => self.add_activations(&file, &bytes),
-            Some("safetensors" | "json" | "npz" | "pt") => self.add_part(&file, bytes),
+        self.add_file(&file, bytes).map_err(|trouble| format!("{file}: {trouble}").into())
+    }
+
+    fn add_file(&mut self, file: &str, bytes: Vec<u8>) -> Result<String> {
+        match file.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("txt") => self.add_vocabulary(file, &bytes, false),
+            Some("json") if file.contains("tokenizer") => self.add_vocabulary(file, &bytes, true),
+            Some("safetensors") if !is_autoencoder(&bytes)? => self.add_activations(file, &bytes),
+            Some("safetensors" | "json" | "npz" | "pt") => self.add_part(file, bytes),
             _ => Err("a .safetensors, .npz, .pt, .json or .txt file is expected".into()),
-        };
-        found.map_err(|trouble| format!("{file}: {trouble}").into())
+        }
     }
 
     fn add_vocabulary(&mut self, file: &str, bytes: &[u8], is_json: bool) -> Result<String> {
@@ -160,9 +163,7 @@ impl Activations {
         let column = |name: &str| tensors.get(name).map(|tensor| column(name, tensor, rows)).transpose();
         let count = u32::try_from(rows)?;
         let tokens = column("token")?.unwrap_or_else(|| (0..count).collect());
-        let documents = column("document")?.unwrap_or_else(|| {
-            (0..rows).zip((0..count).map(|row| row / STRETCH as u32)).map(|(_, document)| document).collect()
-        });
+        let documents = column("document")?.unwrap_or_else(|| (0..count).map(|row| row / STRETCH).collect());
         Ok(Self { name: file.to_owned(), x, tokens, documents })
     }
 

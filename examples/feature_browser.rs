@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use feature_browser_support::options::{Asked, Inputs, Options};
-use feature_browser_support::page::{self, Page};
+use feature_browser_support::page::Page;
 use feature_browser_support::vocabulary::Vocabulary;
-use feature_browser_support::{Result, check, neighbours, peak_memory, scan, synthetic};
+use feature_browser_support::{Result, check, files, neighbours, peak_memory};
 use limpid::formats::activations::ActivationFile;
 use limpid::formats::{Hint, disk};
 
@@ -55,13 +55,13 @@ fn write(options: &Options, inputs: &Inputs) -> Result<()> {
     }
     let vocabulary = Vocabulary::read(&inputs.vocabulary)?;
     let file = ActivationFile::open(&inputs.activations, inputs.tensor.as_deref())?;
-    let scanned = scan::scan(&loaded.sae, file, options)?;
+    let scanned = files::scan(&loaded.sae, file, options)?;
     println!("read {} tokens: {:.1} s", scanned.corpus.tokens.len(), start.elapsed().as_secs_f64());
     let neighbours = neighbours::nearest(&loaded.sae.w_dec, options.neighbours)?;
     println!("compared {} features: {:.1} s", neighbours.len(), start.elapsed().as_secs_f64());
     let title = inputs.sae.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let page = Page { title: &title, vocabulary: &vocabulary, scanned: &scanned, neighbours: &neighbours };
-    let size = page::write(&page, &options.out)?;
+    let size = files::write(&page, &options.out)?;
     println!("{}: {:.1} MB, {:.1} s", options.out.display(), size as f64 / 1e6, start.elapsed().as_secs_f64());
     if let Some(bytes) = peak_memory() {
         println!("peak memory: {:.0} MB", bytes as f64 / 1e6);
@@ -71,7 +71,7 @@ fn write(options: &Options, inputs: &Inputs) -> Result<()> {
 
 /// The page of a made-up autoencoder of which everything is known, and whether the page says so.
 fn quick(options: &Options) -> Result<bool> {
-    let (inputs, known) = synthetic::make(&options.out.with_file_name("quick"), options.seed)?;
+    let (inputs, known) = files::make(&options.out.with_file_name("quick"), options.seed)?;
     write(options, &inputs)?;
     let missed = check::missed(&std::fs::read_to_string(&options.out)?, &known)?;
     for what in &missed {

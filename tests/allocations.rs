@@ -21,7 +21,9 @@ fn a_compact_autoencoder_does_not_allocate() {
         Activation::Gated { b_mag: Array1::zeros(M), r_mag: Array1::zeros(M) },
     ];
     for activation in kinds {
-        for (precision, screened) in [(Precision::F32, true), (Precision::F16, false), (Precision::Bf16, true)] {
+        for (precision, screened) in
+            [(Precision::F32, true), (Precision::F16, false), (Precision::Bf16, true), (Precision::Int8, false)]
+        {
             let sae = Sae::initialise(D, M, activation.clone(), Seed(2)).unwrap();
             let compact = CompactSae::new(&sae, precision, screened).unwrap();
             let (mut scratch, mut out) = (compact.scratch(), [0.0; D]);

@@ -1,6 +1,7 @@
 //! Autoencoders that run sample by sample: the same choice with and without screening, and as by whole rows.
 
 use limpid::math::half::{bf16_from_f32, bf16_to_f32, f16_from_f32, f16_to_f32};
+use limpid::math::merge::Bytes;
 use limpid::math::random::fill_normal;
 use limpid::sae::{Activation, CompactSae, InputNormalisation, Precision, Sae};
 use limpid::{Error, Seed};
@@ -8,6 +9,7 @@ use ndarray::{Array1, Array2};
 
 const D: usize = 48;
 const M: usize = 400;
+const PRECISIONS: [Precision; 4] = [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8];
 
 fn noise(rows: usize, columns: usize, item: u64) -> Array2<f32> {
     let mut x = Array2::zeros((rows, columns));
@@ -40,14 +42,26 @@ fn sae(activation: Activation<f32>) -> Sae<f32> {
     sae
 }
 
+/// Rows in 8 bits, and back.
+fn in_steps(w: &Array2<f32>) -> Array2<f32> {
+    let mut w = w.clone();
+    for mut row in w.rows_mut() {
+        let scale = row.iter().fold(0.0_f32, |most, w| most.max(w.abs())) / 127.0;
+        row.mapv_inplace(|w| if scale > 0.0 { (w / scale).round() * scale } else { 0.0 });
+    }
+    w
+}
+
 /// The autoencoder whose weights are what the precision makes of them.
 fn rounded(sae: &Sae<f32>, precision: Precision) -> Sae<f32> {
     let round = |w: &Array2<f32>| match precision {
         Precision::F32 => w.clone(),
         Precision::F16 => w.mapv(|w| f16_to_f32(f16_from_f32(w))),
         Precision::Bf16 => w.mapv(|w| bf16_to_f32(bf16_from_f32(w))),
+        Precision::Int8 => in_steps(w),
     };
-    Sae { w_enc: round(&sae.w_enc), w_dec: round(&sae.w_dec), w_skip: sae.w_skip.as_ref().map(round), ..sae.clone() }
+    let w_enc = round(&sae.w_enc.t().to_owned()).reversed_axes();
+    Sae { w_enc, w_dec: round(&sae.w_dec), w_skip: sae.w_skip.as_ref().map(round), ..sae.clone() }
 }
 
 fn check(sae: &Sae<f32>, precision: Precision) {
@@ -74,8 +88,54 @@ fn check(sae: &Sae<f32>, precision: Precision) {
 #[test]
 fn every_activation_and_precision_gives_the_codes_of_whole_rows() {
     for activation in kinds() {
-        for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+        for precision in PRECISIONS {
             check(&sae(activation.clone()), precision);
+        }
+    }
+}
+
+#[test]
+fn what_is_written_runs_as_before() {
+    let x = noise(1, D, 5).into_raw_vec_and_offset().0;
+    for (activation, precision, screened) in kinds()
+        .into_iter()
+        .zip(PRECISIONS.into_iter().cycle())
+        .zip([true, false].into_iter().cycle())
+        .map(|((a, p), s)| (a, p, s))
+    {
+        let mut sae = sae(activation);
+        sae.normalisation = InputNormalisation::LayerNorm { epsilon: 1e-5, unbiased: screened };
+        sae.w_skip = (!screened).then(|| noise(D, D, 7) * 0.1);
+        let compact = CompactSae::new(&sae, precision, screened).unwrap();
+        let bytes = compact.to_bytes();
+        assert_eq!(CompactSae::from_bytes(&bytes).unwrap(), compact);
+        let linked = CompactSae::linked(bytes.clone().leak()).unwrap();
+        assert_eq!((linked.to_bytes(), linked.bytes()), (bytes, compact.bytes()));
+        let run = |sae: &CompactSae| {
+            let (mut scratch, mut out) = (sae.scratch(), [0.0; D]);
+            sae.reconstruct_into(&x, &mut scratch, &mut out).unwrap();
+            (sae.encode_into(&x, &mut scratch).unwrap().to_vec(), out)
+        };
+        assert_eq!(run(&linked), run(&compact));
+    }
+}
+
+#[test]
+fn damaged_bytes_are_refused_or_stay_finite() {
+    let sae = Sae::initialise(5, 7, Activation::TopK { k: 2, by_decoder_norm: true }, Seed(2)).unwrap();
+    let bytes = CompactSae::new(&sae, Precision::Int8, true).unwrap().to_bytes();
+    for length in 0..bytes.len() {
+        assert!(CompactSae::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+    }
+    assert!(matches!(CompactSae::from_bytes(&[&bytes[..], &[0]].concat()), Err(Error::Parse { what: "the end", .. })));
+    for at in 0..bytes.len() {
+        for value in [0, 1, 127, 255] {
+            let mut damaged = bytes.clone();
+            damaged[at] = value;
+            if let Ok(sae) = CompactSae::from_bytes(&damaged) {
+                let x = [1.0, -1.0, 0.5, 0.0, 2.0];
+                let _ = sae.encode_into(&x, &mut sae.scratch());
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod columns;
 pub mod context;
+pub mod files;
 pub mod neighbours;
 pub mod options;
 pub mod pack;

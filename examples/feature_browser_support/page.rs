@@ -1,9 +1,5 @@
 //! The page: everything that the browser shows, in one file that asks the network for nothing.
 
-use std::fs;
-use std::path::Path;
-
-use limpid::files::write_atomically;
 use limpid::math::directions::Neighbour;
 use serde_json::json;
 
@@ -33,16 +29,11 @@ pub struct Page<'a> {
     pub neighbours: &'a [Vec<Neighbour<f32>>],
 }
 
-/// Writes the page and returns its size.
-pub fn write(page: &Page<'_>, out: &Path) -> Result<usize> {
+/// The page as text.
+pub fn html(page: &Page<'_>) -> Result<String> {
     let skeleton = SKELETON.replace("/*style*/", STYLE).replace("/*script*/", &SCRIPT.join("\n"));
     // last, so that nothing in the data is taken for a place to fill
-    let html = skeleton.replace("<!--data-->", &data(page)?);
-    if let Some(folder) = out.parent() {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    write_atomically(out, html.as_bytes()).map_err(|error| format!("{}: {error}", out.display()))?;
-    Ok(html.len())
+    Ok(skeleton.replace("<!--data-->", &data(page)?))
 }
 
 fn data(page: &Page<'_>) -> Result<String> {

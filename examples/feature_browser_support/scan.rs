@@ -2,16 +2,12 @@
 
 use core::ops::Range;
 
-use limpid::formats::activations::ActivationFile;
 use limpid::sae::Sae;
+use ndarray::Array2;
 
 use super::Result;
 use super::options::Options;
 use super::profile::Profile;
-
-#[path = "../support/progress.rs"]
-#[expect(dead_code, reason = "the callback of a training is not needed here")]
-mod progress;
 
 /// Tokens that are encoded together; all their features, active or not, are in memory meanwhile.
 const ROWS: usize = 1024;
@@ -28,13 +24,17 @@ pub struct Scanned {
     pub profiles: Vec<Profile>,
 }
 
-pub fn scan(sae: &Sae<f32>, mut file: ActivationFile, options: &Options) -> Result<Scanned> {
-    let rows = 0..file.rows().min(options.max_rows).min(u32::MAX as usize);
-    let corpus = Corpus { tokens: file.column("token", rows.clone())?, documents: file.column("document", rows)? };
+/// `read` gives the activations of consecutive rows; `progress` is told how many of all are done.
+pub fn scan(
+    sae: &Sae<f32>,
+    corpus: Corpus,
+    options: &Options,
+    mut read: impl FnMut(Range<usize>) -> Result<Array2<f32>>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Scanned> {
     let mut profiles = (0..sae.latents()).map(|_| Profile::new(options)).collect::<Result<Vec<_>>>()?;
-    let mut bar = progress::Bar::new("reading");
     for rows in stretches(&corpus.documents, ROWS) {
-        let codes = sae.encode_sparse(&file.read(rows.clone())?)?;
+        let codes = sae.encode_sparse(&read(rows.clone())?)?;
         let of_row = |row: usize| codes.row(row - rows.start).map(move |(feature, value)| (feature, (row, value)));
         let mut firings: Vec<(usize, (usize, f32))> =
             rows.clone().flat_map(of_row).filter(|&(_, (_, value))| value > 0.0).collect();
@@ -43,7 +43,7 @@ pub fn scan(sae: &Sae<f32>, mut file: ActivationFile, options: &Options) -> Resu
             let (feature, of_feature) = (group[0].0, group.iter().map(|&(_, firing)| firing).collect::<Vec<_>>());
             profiles[feature].update(feature, &of_feature, &corpus.documents, &rows, options)?;
         }
-        bar.show(rows.end, corpus.tokens.len());
+        progress(rows.end, corpus.tokens.len());
     }
     Ok(Scanned { corpus, profiles })
 }

@@ -1,16 +1,12 @@
 //! An autoencoder, activations and a vocabulary of which everything is known.
 
-use std::fs;
-use std::path::Path;
-
 use limpid::Seed;
-use limpid::formats::{Dtype, SaveSettings, Tensor, disk, safetensors};
+use limpid::formats::{Dtype, SaveSettings, Tensor, safetensors, save_saelens};
 use limpid::math::random::{Stream, below, uniform};
 use limpid::sae::{Activation, Sae};
 use ndarray::{Array1, Array2};
 
 use super::Result;
-use super::options::Inputs;
 
 /// Width; features, of which the first `PLANTED` answer to the token of the same number.
 const WIDTH: usize = 64;
@@ -31,8 +27,11 @@ pub struct Known {
     pub features: usize,
 }
 
-/// Writes the files into `folder`.
-pub fn make(folder: &Path, seed: u64) -> Result<(Inputs, Known)> {
+/// A file by its path.
+type Named = (&'static str, Vec<u8>);
+
+/// The files by their path, and what a page about them has to show.
+pub fn files(seed: u64) -> Result<(Vec<Named>, Known)> {
     let words = words();
     let mut stream = Seed(seed).stream(0, 0);
     let (mut documents, mut tokens) = (Vec::<u8>::new(), Vec::<u8>::new());
@@ -50,16 +49,17 @@ pub fn make(folder: &Path, seed: u64) -> Result<(Inputs, Known)> {
         ("document", column(&documents)?),
         ("token", column(&tokens)?),
     ];
-    fs::create_dir_all(folder)?;
-    let path = |name: &str| folder.join(name);
-    fs::write(path("activations.safetensors"), safetensors::write(&tensors, &[])?)?;
-    fs::write(path("vocab.txt"), words.join("\n"))?;
-    disk::save(path("sae"), &autoencoder()?, &SaveSettings::default())?;
-    let (sae, activations, vocabulary) = (path("sae"), path("activations.safetensors"), path("vocab.txt"));
+    let mut files = vec![
+        ("activations.safetensors", safetensors::write(&tensors, &[])?),
+        ("vocab.txt", words.join("\n").into_bytes()),
+    ];
+    for (name, bytes) in save_saelens(&autoencoder()?, &SaveSettings::default())? {
+        files.push((if name == "cfg.json" { "sae/cfg.json" } else { "sae/sae_weights.safetensors" }, bytes));
+    }
     let count = |token: usize| tokens.iter().filter(|&&other| usize::from(other) == token).count();
     let planted = (0..PLANTED).map(|token| Ok((words[token].clone(), u32::try_from(count(token))?)));
     let known = Known { planted: planted.collect::<Result<_>>()?, features: FEATURES };
-    Ok((Inputs { sae, activations, vocabulary, tensor: None }, known))
+    Ok((files, known))
 }
 
 /// Words, some that only continue others, and some that would be code if the page did not take care.

@@ -15,11 +15,16 @@ impl Vocabulary {
     /// Reads `vocab.txt`, a word piece per line, or `tokenizer.json` with word pieces, byte-level pairs or unigrams.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        if path.extension().is_none_or(|extension| extension != "json") {
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        Self::parse(&text, is_json).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    /// The vocabulary in the text of such a file.
+    pub fn parse(text: &str, is_json: bool) -> Result<Self> {
+        if !is_json {
             return Ok(Self(text.lines().map(word_piece).collect()));
         }
-        let json: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        Self::of_tokenizer(&json).ok_or_else(|| format!("{}: no model.vocab of ids", path.display()).into())
+        Self::of_tokenizer(&serde_json::from_str(text)?).ok_or_else(|| "no model.vocab of ids".into())
     }
 
     fn of_tokenizer(json: &Value) -> Option<Self> {

@@ -6,6 +6,7 @@ mod source;
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use limpid::Scalar;
+use limpid::math::merge::Bytes;
 use limpid::sae::train::{Adam, LearningRate, Preset, SaeTraining, Trainer};
 use limpid::sae::{
     Activation, AuxK, CompactSae, FoldScale, GeometricMedian, InputNormalisation, Loss, Precision, ReconstructionLoss,
@@ -88,7 +89,8 @@ fn run<T: Scalar>(source: &mut Source<'_>) {
 }
 
 fn compact(source: &mut Source<'_>) {
-    let (sae, precision) = (sae::<f32>(source), source.pick(&[Precision::F32, Precision::F16, Precision::Bf16]));
+    let sae = sae::<f32>(source);
+    let precision = source.pick(&[Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8]);
     let made = [false, true].map(|screened| CompactSae::new(&sae, precision, screened));
     let [Ok(plain), Ok(screened)] = made else { return };
     let (mut left, mut right, mut out) = (plain.scratch(), screened.scratch(), vec![0.0; source.near(sae.d_out())]);
@@ -100,6 +102,24 @@ fn compact(source: &mut Source<'_>) {
         {
             assert_eq!(codes, screened.encode_into(&x, &mut right).unwrap());
         }
+    }
+    hostile_image(source, &screened);
+}
+
+/// The written form with bytes changed: refused, or usable.
+fn hostile_image(source: &mut Source<'_>, sae: &CompactSae) {
+    let mut bytes = sae.to_bytes();
+    if let Ok(read) = CompactSae::from_bytes(&bytes) {
+        assert_eq!(&read, sae);
+    }
+    for _ in 0..1 + source.below(6) {
+        let at = (source.below(256) << 8 | source.below(256)) % bytes.len();
+        bytes[at] = source.byte();
+    }
+    bytes.truncate(bytes.len() - source.below(3) * source.below(60));
+    let Ok(read) = CompactSae::from_bytes(&bytes) else { return };
+    for width in 1..8 {
+        let _ = read.encode_into(&vec![0.5; width], &mut read.scratch());
     }
 }
 

@@ -45,7 +45,7 @@ pub trait Bytes: Sized {
     /// # Errors
     /// As [`Bytes::read`]; also where bytes are left over.
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut input = Reader { bytes, offset: 0 };
+        let mut input = Reader::new(bytes);
         let state = Self::read(&mut input)?;
         if input.left() > 0 { Err(input.error("the end")) } else { Ok(state) }
     }
@@ -59,6 +59,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// All of `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
+
     /// Bytes that were not read yet.
     #[must_use]
     pub fn left(&self) -> usize {

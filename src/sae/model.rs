@@ -96,13 +96,7 @@ impl<T: Scalar> Sae<T> {
     /// Norms `(m)` of the dictionary vectors; for a crosscoder the sum of the norms over its layers.
     #[must_use]
     pub fn decoder_norms(&self) -> Array1<T> {
-        let width = self.d_out() / self.layers.max(1);
-        let of_row = |row: &ArrayRef1<T>| {
-            (0..self.layers.max(1))
-                .map(|l| norm(&row.slice_axis(Axis(0), Slice::from(l * width..(l + 1) * width))))
-                .sum()
-        };
-        self.w_dec.rows().into_iter().map(|row| of_row(&row)).collect()
+        layered_norms(&self.w_dec, self.layers)
     }
 
     /// Checks shapes and values of everything.
@@ -160,6 +154,16 @@ impl<T: Scalar> Sae<T> {
             }
         }
     }
+}
+
+/// Norms `(m)` of the rows of `w_dec: (m, d_out)`, summed over layers that lie side by side.
+pub(super) fn layered_norms<T: Scalar>(w_dec: &ArrayRef2<T>, layers: usize) -> Array1<T> {
+    let layers = layers.max(1);
+    let width = w_dec.ncols() / layers;
+    let of_row = |row: &ArrayRef1<T>| {
+        (0..layers).map(|l| norm(&row.slice_axis(Axis(0), Slice::from(l * width..(l + 1) * width)))).sum()
+    };
+    w_dec.rows().into_iter().map(|row| of_row(&row)).collect()
 }
 
 fn check_prefixes(prefixes: &[usize], m: usize) -> Result<()> {

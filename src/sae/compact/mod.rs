@@ -1,22 +1,27 @@
 //! Running an autoencoder one sample at a time, in little memory and without allocation.
 //!
-//! Encoder and decoder lie row by row, in 32 or 16 bits. With screening an encoder in 8 bits is read first, and the wider
+//! Encoder and decoder lie row by row, in 32, 16 or 8 bits. With screening an encoder in 8 bits is read first, and the wider
 //! one only for the few latents that could be active: the active latents and their values are those of the stored weights,
 //! to the bit.
 //!
+//! As bytes ([`Bytes`](crate::math::merge::Bytes)) an autoencoder can be linked into a program, and its weights be read
+//! where they lie: [`CompactSae::linked`].
+//!
 //! Source: the screening is described in its file.
 
+mod image;
 mod rows;
 mod screen;
+mod steps;
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::ArrayViewMut1;
+use ndarray::{Array2, ArrayViewMut1};
 
 use super::activation::{Activation, rectify};
 use super::fused::{add_rows, dot};
-use super::model::Sae;
+use super::model::{Sae, layered_norms};
 use super::normalisation::InputNormalisation;
 use crate::error::{check_finite, check_limit, check_shape};
 use crate::math::select::order;
@@ -117,13 +122,14 @@ impl CompactSae {
         check_limit("latents", sae.latents(), u32::MAX as usize)?;
         let encoder = Rows::new("w_enc", &sae.w_enc.t(), precision)?;
         let skip = sae.w_skip.as_ref().map(|w_skip| Rows::new("w_skip", w_skip, precision)).transpose()?;
-        let norms = sae.activation.needs_norms().then(|| sae.decoder_norms().to_vec());
+        let decoder = Rows::new("w_dec", &sae.w_dec, precision)?;
+        let norms = sae.activation.needs_norms().then(|| stored_norms(sae, &decoder));
         if norms.as_ref().is_some_and(|norms| norms.contains(&0.0)) {
             return Err(Error::Unsupported { what: "a choice by length among dictionary vectors without length" });
         }
         Ok(Self {
             screen: screened.then(|| Screen::new(&encoder)).transpose()?,
-            decoder: Rows::new("w_dec", &sae.w_dec, precision)?,
+            decoder,
             encoder,
             skip,
             b_enc: sae.b_enc.to_vec(),
@@ -284,6 +290,14 @@ impl CompactSae {
             }
         }
     }
+}
+
+/// Norms of the dictionary vectors as they are stored, so that what is chosen is what these weights choose.
+fn stored_norms(sae: &Sae<f32>, decoder: &Rows) -> Vec<f32> {
+    let mut buffer = decoder.buffer();
+    let rows = (0..decoder.len()).flat_map(|i| decoder.row(i, &mut buffer).to_vec());
+    let stored = Array2::from_shape_vec(sae.w_dec.dim(), rows.collect()).unwrap_or_else(|_| sae.w_dec.clone());
+    layered_norms(&stored, sae.layers).to_vec()
 }
 
 impl Rule {

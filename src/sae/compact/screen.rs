@@ -17,12 +17,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::rows::Rows;
+use super::steps::{scale, step};
 use crate::Result;
 use crate::error::check_limit;
 use crate::math::simd::{Simd, dispatch, level};
-
-/// Steps of the largest magnitude.
-const STEPS: f32 = 127.0;
 
 /// Widest row whose products fit 32 bits.
 const WIDEST: usize = 1 << 17;
@@ -67,18 +65,6 @@ pub(super) struct Bounds {
 
 fn norm(x: impl Iterator<Item = f64>) -> f64 {
     libm::sqrt(x.map(|x| x * x).sum())
-}
-
-/// The step nearest to `x / scale`.
-#[expect(clippy::cast_possible_truncation, reason = "the quotient is at most 127")]
-fn step(x: f32, scale: f32) -> i8 {
-    if scale > 0.0 { libm::roundf(x / scale).clamp(-STEPS, STEPS) as i8 } else { 0 }
-}
-
-fn scale(x: &[f32]) -> f32 {
-    let scale = x.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / STEPS;
-    // steps of a subnormal are not evenly spaced
-    if scale.is_normal() { scale } else { 0.0 }
 }
 
 impl Screen {

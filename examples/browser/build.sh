@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds web/pkg: the program, its JavaScript and its TypeScript types. Needs the target wasm32-unknown-unknown of rustup or
+# Debian's rustc-web, cargo-web, rust-web-src, lld-19.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+target=wasm32-unknown-unknown
+folder=${CARGO_TARGET_DIR:-$PWD/target}
+tool=$folder/bindgen/release/bindgen
+most=$((400 * 1024))
+fail() { echo "browser: $*" >&2; exit 1; }
+
+# a program of this machine, built before the flags of the other are set
+CARGO_TARGET_DIR=$folder/bindgen cargo build -q --release --manifest-path bindgen/Cargo.toml
+
+# without vector instructions products take four times as long
+export RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128"
+if rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" 2>/dev/null; then
+  CARGO_TARGET_DIR=$folder cargo build -q --release --target "$target"
+elif [ -x /usr/bin/cargo ] && [ -x /usr/bin/wasm-ld-19 ]; then
+  echo "rustup has no $target here: Debian's compiler and build-std instead"
+  folder=$folder/debian
+  env PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=/usr/bin/wasm-ld-19 CARGO_TARGET_DIR="$folder" \
+    /usr/bin/cargo build -q -Z build-std=std,panic_abort --release --target "$target"
+else
+  fail "there is no compiler for $target"
+fi
+
+rm -rf web/pkg
+"$tool" "$folder/$target/release/limpid_browser.wasm" web/pkg
+size=$(gzip -9 -c web/pkg/limpid_browser_bg.wasm | wc -c)
+echo "browser: $(wc -c <web/pkg/limpid_browser_bg.wasm) bytes, $size after gzip"
+[ "$size" -le "$most" ] || fail "more than $most bytes after gzip"

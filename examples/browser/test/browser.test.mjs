@@ -1,0 +1,224 @@
+// The page in headless Chromium: what a reader does, and what must not go wrong. Screenshots go to test/shots.
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serve } from "./serve.mjs";
+
+const SHOTS = fileURLToPath(new URL("shots/", import.meta.url));
+const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+const DESKTOP = { viewport: { width: 1280, height: 900 } };
+let server, browser, home;
+
+before(async () => {
+  mkdirSync(SHOTS, { recursive: true });
+  server = await serve();
+  home = `http://127.0.0.1:${server.address().port}/`;
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+// A page that is ready; whatever went wrong in it, and where it asked for something, is known in the end.
+async function open(options = DESKTOP) {
+  const context = await browser.newContext(options), page = await context.newPage(), wrong = [];
+  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  page.on("request", (request) => request.url().startsWith(home) || /^(blob|data):/.test(request.url()) || wrong.push(`asked for ${request.url()}`));
+  page.setDefaultTimeout(30000);
+  await page.goto(home);
+  await page.waitForSelector("html[data-ready]");
+  return { page, close: async () => {
+    await context.close();
+    assert.deepEqual(wrong, []);
+  } };
+}
+
+const exampleFiles = (page) => page.evaluate(async () => {
+  const { exampleFiles } = await import("./pkg/limpid_browser.js");
+  return exampleFiles().map(([name, bytes]) => ({ name: name.split("/").pop(), bytes: Array.from(bytes) }));
+});
+
+// Drops files as a pointer would.
+const drop = (page, files) => page.evaluate((files) => {
+  const data = new DataTransfer();
+  for (const { name, bytes } of files) data.items.add(new File([new Uint8Array(bytes)], name));
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}, files);
+
+const trained = (page) => page.waitForSelector("#words[data-accuracy]");
+const text = (page, id) => page.locator("#" + id).textContent();
+
+// How many colours a screenshot has.
+async function colours(png) {
+  const context = await browser.newContext(), page = await context.newPage();
+  const count = await page.evaluate(async (data) => {
+    const image = await createImageBitmap(await (await fetch(data)).blob()), canvas = new OffscreenCanvas(image.width, image.height);
+    const picture = canvas.getContext("2d");
+    picture.drawImage(image, 0, 0);
+    return new Set(new Uint32Array(picture.getImageData(0, 0, image.width, image.height).data.buffer)).size;
+  }, "data:image/png;base64," + png.toString("base64"));
+  await context.close();
+  return count;
+}
+
+async function shoot(name, target, options = {}) {
+  const png = await target.screenshot(options);
+  writeFileSync(SHOTS + name + ".png", png);
+  const found = await colours(png);
+  assert.ok(found > 40, `${name} has ${found} colours`);
+}
+
+test("a model learns while the page is open, and answers to the slider from the keyboard", async () => {
+  const { page, close } = await open();
+  await page.waitForFunction(() => /2 of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
+  const picture = () => page.evaluate(() => document.getElementById("vectors").toDataURL());
+  const before = await picture(), said = await text(page, "sparsity-text");
+  await page.focus("#sparsity");
+  for (let i = 0; i < 6; i++) await page.keyboard.press("PageUp");
+  assert.notEqual(await text(page, "sparsity-text"), said);
+  await page.selectOption("#speed", "0");
+  await page.waitForFunction(() => /[45] of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
+  assert.notEqual(await picture(), before);
+  await page.click("#run");
+  const still = await picture();
+  await page.waitForTimeout(300);
+  assert.equal(await picture(), still);
+  assert.equal(await page.getAttribute("#run", "aria-pressed"), "false");
+  await page.selectOption("#count", "8");
+  assert.equal(await page.locator("#shares tr").count(), 8);
+  await shoot("vectors", page.locator("#vectors"));
+  await close();
+});
+
+test("training leaves the page responsive", async () => {
+  const { page, close } = await open();
+  await page.selectOption("#speed", "0");
+  const frames = await page.evaluate(() => new Promise((resolve) => {
+    const times = [], until = performance.now() + 2000;
+    const frame = (now) => (times.push(now), now < until ? requestAnimationFrame(frame) : resolve(times));
+    requestAnimationFrame(frame);
+  }));
+  // on a busy machine without a graphics card a frame takes long, but most are far from a quarter of a second
+  const gaps = frames.slice(1).map((time, i) => time - frames[i]).sort((a, b) => a - b);
+  assert.ok(gaps[Math.floor(gaps.length / 2)] < 250, `half of the frames took ${gaps[Math.floor(gaps.length / 2)]} ms and more`);
+  await close();
+});
+
+test("dropped files become a browser of features", async () => {
+  const { page, close } = await open();
+  const files = await exampleFiles(page);
+  await drop(page, files.filter(({ name }) => name.includes("sae_weights")));
+  await page.locator("#have li", { hasText: "part of an autoencoder" }).waitFor();
+  await drop(page, files.filter(({ name }) => !name.includes("sae_weights")));
+  const frame = page.frameLocator("#browser");
+  await frame.locator("#summary", { hasText: "64 features" }).waitFor();
+  await frame.locator(".context").first().waitFor();
+  await frame.locator("#search").fill("#5");
+  await frame.locator(".row").first().click();
+  await frame.locator("h2", { hasText: "Feature 5" }).waitFor();
+  assert.ok((await frame.locator(".mark").count()) > 10);
+  // words that look like markup are words
+  await frame.locator("#search").fill("script");
+  await frame.locator(".row", { hasText: "<script>alert(1)</script>" }).first().waitFor();
+  assert.match(await page.getAttribute("#open", "href"), /^blob:/);
+  assert.equal(await page.locator("#features-error").isVisible(), false);
+  await page.locator("#features").scrollIntoViewIfNeeded();
+  await shoot("features", page.locator("#features"));
+  await close();
+});
+
+test("files that are no good are named, and good ones are taken afterwards", async () => {
+  const { page, close } = await open();
+  const files = await exampleFiles(page), weights = files.find(({ name }) => name.includes("sae_weights"));
+  const refused = async (dropped, message) => {
+    await drop(page, [dropped]);
+    await page.locator("#features-error", { hasText: message }).waitFor();
+  };
+  await refused({ name: "sae_weights.safetensors", bytes: weights.bytes.slice(0, 3000) }, "sae_weights.safetensors");
+  await refused({ name: "photo.png", bytes: [137, 80, 78, 71] }, "photo.png");
+  await refused({ name: "empty.safetensors", bytes: [] }, "empty.safetensors");
+  await refused({ name: "huge.safetensors", bytes: [255, 255, 255, 255, 255, 255, 255, 127, 0] }, "huge.safetensors");
+  assert.equal(await page.locator("#result").isVisible(), false);
+  await shoot("refused", page.locator("#features"));
+  await page.setInputFiles("#files", files.map(({ name, bytes }) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(bytes) })));
+  await page.frameLocator("#browser").locator("#summary", { hasText: "64 features" }).waitFor();
+  assert.equal(await page.locator("#features-error").isVisible(), false);
+  await close();
+});
+
+test("every word gets its part of the answer, by any method", async () => {
+  const { page, close } = await open();
+  await trained(page);
+  assert.ok(Number(await page.getAttribute("#words", "data-accuracy")) > 0.95);
+  await page.fill("#text", "The film was not great frobnicate");
+  assert.match(await text(page, "verdict"), /^Not praise/);
+  assert.equal(await page.locator("#tokens li").count(), 6);
+  assert.match(await page.locator("#tokens li").last().textContent(), /unknown/);
+  const values = () => page.locator("#tokens small").allTextContents();
+  const first = await values();
+  await page.selectOption("#method", "leave_one_out");
+  assert.notDeepEqual(await values(), first);
+  await page.fill("#text", "");
+  assert.equal(await page.locator("#tokens li").count(), 0);
+  await page.locator("#samples button").nth(1).click();
+  assert.match(await text(page, "verdict"), /^Praise/);
+  await shoot("words", page.locator("#words"));
+  await close();
+});
+
+test("everything can be reached from the keyboard", async () => {
+  const { page, close } = await open();
+  await trained(page);
+  const reached = new Set();
+  for (let i = 0; i < 40; i++) {
+    await page.keyboard.press("Tab");
+    reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.getAttribute("href")));
+  }
+  for (const id of ["#content", "theme", "sparsity", "count", "speed", "run", "again", "files", "example", "text", "method"]) assert.ok(reached.has(id), id);
+  await page.focus("#example");
+  await page.keyboard.press("Enter");
+  await page.frameLocator("#browser").locator("#summary", { hasText: "64 features" }).waitFor();
+  await close();
+});
+
+for (const [name, options] of Object.entries({
+  desktop: DESKTOP,
+  dark: { ...DESKTOP, colorScheme: "dark" },
+  phone: PHONE,
+  phone_dark: { ...PHONE, colorScheme: "dark" },
+})) {
+  test(`the page on ${name.replace("_", ", ")}`, async () => {
+    const { page, close } = await open(options);
+    await trained(page);
+    await page.selectOption("#speed", "0");
+    await page.locator("#sparsity").fill("70");
+    await page.waitForFunction(() => /[45] of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
+    await page.click("#example");
+    await page.frameLocator("#browser").locator(".context, .row").first().waitFor();
+    const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= seen, `${wide} pixels wide, ${seen} are seen`);
+    // a frame is painted once it has been seen
+    await page.locator("#browser").scrollIntoViewIfNeeded();
+    await page.waitForTimeout(500);
+    await shoot(name + "_features", page);
+    await page.evaluate(() => scrollTo(0, 0));
+    await shoot(name, page, { fullPage: true });
+    await close();
+  });
+}
+
+test("a page whose program is missing says so", async () => {
+  const context = await browser.newContext(DESKTOP), page = await context.newPage();
+  await page.route("**/*.wasm", (route) => route.fulfill({ status: 404, body: "not found" }));
+  await page.goto(home);
+  await page.locator("#failure", { hasText: "could not be loaded" }).waitFor();
+  await context.close();
+});

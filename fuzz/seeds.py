@@ -7,7 +7,7 @@ import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS = os.path.join(ROOT, "tests", "golden", "sae_formats")
-# the list of fuzz_targets/formats_detect.rs
+# the list of src/formats_detect.rs
 NAMES = [
     "cfg.json", "config.json", "hyperparams.json", "sae_weights.safetensors", "sparsity.safetensors", "activation_scaler.json",
     "sae.safetensors", "params.npz", "params.safetensors", "ae.pt", "cc_weights.pt", "0.pt", "checkpoints/final.safetensors",

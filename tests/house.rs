@@ -13,7 +13,7 @@ const OPEN_ENDS: [&str; 7] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), "dbg!", "todo!", "unimplemented!", "#[allow("];
 
 fn house() -> Vec<Source> {
-    let files = rust_files(&["src", "tests", "examples", "benches", "fuzz/fuzz_targets"]);
+    let files = rust_files(&["src", "tests", "examples", "benches", "fuzz/src"]);
     assert!(files.len() > 10, "only {} files were found", files.len());
     files
 }

@@ -1,27 +1,3 @@
-//! Any bytes as a PyTorch file, and as the pickle inside of one: refused with a kind, or tensors that can be read.
 #![no_main]
 
-mod archive;
-
-use libfuzzer_sys::fuzz_target;
-use limpid::formats::torch;
-
-fuzz_target!(|bytes: &[u8]| {
-    check(bytes);
-    // with right checksums around it every change reaches the pickle
-    check(&archive::stored(&[("a/data.pkl", bytes), ("a/data/0", &[1; 240]), ("a/data/1", &[0; 40])]));
-});
-
-fn check(file: &[u8]) {
-    match torch::read(file) {
-        Ok(tensors) => {
-            for tensor in tensors.values() {
-                // strides may let elements share their place, which is refused when they are read
-                if let Ok(array) = tensor.array::<f32>() {
-                    assert!(array.shape() == tensor.shape() && array.len() <= file.len());
-                }
-            }
-        }
-        Err(error) => assert!(error.format_kind().is_some(), "{error}"),
-    }
-}
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| limpid_fuzz::formats_torch::fuzz(bytes));

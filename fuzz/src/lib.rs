@@ -1,0 +1,30 @@
+//! What the fuzz targets do with bytes, one module each. They are one crate, so that what they share is compiled once.
+
+mod archive;
+pub mod attribution_circuits;
+pub mod attribution_games;
+pub mod attribution_json;
+pub mod attribution_metrics;
+pub mod attribution_network;
+pub mod attribution_render;
+pub mod completion;
+pub mod explanation_collect;
+pub mod explanation_score;
+pub mod formats_delphi;
+pub mod formats_detect;
+pub mod formats_npz;
+pub mod formats_saelens;
+pub mod formats_safetensors;
+pub mod formats_torch;
+pub mod influence_curvature;
+pub mod influence_estimators;
+pub mod math;
+mod model;
+pub mod neuron_record;
+pub mod sae;
+pub mod sae_metrics;
+pub mod self_report;
+mod source;
+mod summaries;
+pub mod superposition;
+mod tape;

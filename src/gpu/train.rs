@@ -1,4 +1,4 @@
-//! Training of sparse autoencoders on the device: the sparse step of [`Trainer`](crate::sae::train::Trainer), nothing read back.
+//! Training of sparse autoencoders on the device: the sparse step of [`Trainer`], nothing read back.
 //!
 //! ```text
 //! select    x̄ W_encᵀ in tiles of latents, the k best of each sample

@@ -40,6 +40,7 @@ sae_train ACTIVATIONS.safetensors [OPTIONS]: trains a sparse autoencoder on the 
   --restart              begin anew although the folder holds a checkpoint of an earlier run, which is lost
   --out DIR              checkpoint, metrics.csv, figures, and the autoencoder in DIR/sae [target/limpid/sae_train]
   --seed N               seed of everything random [0]
+  --gpu                  trains on a graphics adapter (top_k; build with --features formats,gpu)
   --quick                small sizes; without a file, one with a known dictionary is made, and results are checked
   --help                 this text
 

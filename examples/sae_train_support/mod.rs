@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "an example has no crate to reach from")]
 
 pub mod data;
+pub mod device;
 pub mod log;
 pub mod options;
 pub mod results;

@@ -27,6 +27,7 @@ pub struct Options {
     pub out: PathBuf,
     pub resume: bool,
     pub restart: bool,
+    pub gpu: bool,
     pub seed: u64,
 }
 
@@ -45,6 +46,7 @@ impl Options {
                 Long("quick") => quick = true,
                 Long("resume") => options.resume = true,
                 Long("restart") => options.restart = true,
+                Long("gpu") => options.gpu = true,
                 Long("preset") => options.preset = preset(&parser.value()?.string()?)?,
                 Long("tensor") => options.tensor = Some(parser.value()?.string()?),
                 Long("out") => options.out = parser.value()?.into(),
@@ -100,6 +102,7 @@ impl Options {
             out: "target/limpid/sae_train".into(),
             resume: false,
             restart: false,
+            gpu: false,
             seed: 0,
         }
     }
@@ -111,8 +114,9 @@ impl Options {
         format!(
             "preset {} latents {latents} k {k} steps {steps} batch {batch} learning rate {learning_rate:?} \
              dead after {dead_after:?} k from {k_from:?} data start {data_start} validation {validation} buffer {buffer} \
-             seed {seed}",
-            preset.name()
+             seed {seed}{}",
+            preset.name(),
+            if self.gpu { " on a graphics adapter" } else { "" }
         )
     }
 }

@@ -14,6 +14,7 @@ use ndarray::Axis;
 
 use super::Result;
 use super::data::Data;
+use super::device;
 use super::log::Log;
 use super::options::Options;
 use crate::support::progress::Bar;
@@ -47,17 +48,19 @@ pub fn train(options: &Options, file: &std::path::Path, stop: Option<usize>) -> 
     let mut rows = Shuffled::new(stream, data.width(), options.buffer, seed)?;
     let (start, mut bar) = (Instant::now(), Bar::new("training"));
     let mut failure = None;
-    let finish = train_sae(
-        &mut trainer,
-        || rows.next_batch(options.batch),
-        |trainer, step| {
-            bar.show(step.step - from, options.steps - from);
-            let written = note(options, trainer, step, &mut data, &mut log);
-            let stopped = stop.is_some_and(|stop| step.step >= stop) || written.is_err();
-            failure = written.err();
-            if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        },
-    )?;
+    let next = || rows.next_batch(options.batch);
+    let observe = |trainer: &Trainer<f32>, step: &SaeStep<f32>| {
+        bar.show(step.step - from, options.steps - from);
+        let written = note(options, trainer, step, &mut data, &mut log);
+        let stopped = stop.is_some_and(|stop| step.step >= stop) || written.is_err();
+        failure = written.err();
+        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let finish = if options.gpu {
+        device::train(&mut trainer, next, |done| noted(options, done) || stop == Some(done), observe)?
+    } else {
+        train_sae(&mut trainer, next, observe)?
+    };
     match failure {
         Some(error) => Err(error),
         None if finish == Finish::Exhausted => Err("the file ended before the steps did".into()),
@@ -142,6 +145,12 @@ fn start(options: &Options, recipe: &Recipe<f32>, what: &str) -> Result<(Trainer
     }
     write_atomically(&run, what.as_bytes())?;
     Ok((Trainer::new(recipe.sae.clone(), recipe.training.clone())?, Log::default()))
+}
+
+/// Whether anything is written down after so many steps.
+fn noted(options: &Options, done: usize) -> bool {
+    let due = |times: usize| done == options.steps || done.is_multiple_of(options.steps.div_ceil(times));
+    due(200) || due(16) || done.is_multiple_of(options.checkpoint_every)
 }
 
 /// Takes up a step: a line of the table, a measurement, a checkpoint, each when it is due.

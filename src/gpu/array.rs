@@ -218,7 +218,7 @@ impl GpuContext {
         pollster::block_on(self.read(array))
     }
 
-    /// The first row of an array.
+    /// The elements of an array, row by row.
     pub(super) async fn read_vector<E: GpuElement>(&self, array: &GpuArray<E>) -> Result<Array1<E>> {
         Ok(self.read(array).await?.into_iter().collect())
     }

@@ -40,7 +40,8 @@ impl<V> Promise<V> {
 }
 
 impl<V> Ready<V> {
-    /// The value, where it has come.
+    /// The value, where it has come; in browsers it is awaited.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn now(&self) -> Option<V> {
         lock(&self.0).value.take()
     }

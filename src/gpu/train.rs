@@ -1,4 +1,4 @@
-//! Training of sparse autoencoders on the device: the sparse step of [`Trainer`](crate::sae::train::Trainer), nothing read back.
+//! Training of sparse autoencoders on the device: the sparse step of [`Trainer`], nothing read back.
 //!
 //! ```text
 //! select    x̄ W_encᵀ in tiles of latents, the k best of each sample
@@ -18,7 +18,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use ndarray::{Array2, ArrayRef2};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView2};
 
 use super::array::GpuArray;
 use super::context::GpuContext;
@@ -32,7 +32,7 @@ use super::select::{Rules, TopK};
 use super::sparse::{Uses, by_features, by_signed_features, decode, residual};
 use crate::error::check_not_empty;
 use crate::math::optim::AdamStep;
-use crate::sae::train::{Adam, SaeStep, SaeTraining};
+use crate::sae::train::{Adam, Pair, SaeStep, SaeTraining, Trainer};
 use crate::sae::{Activation, AuxK, AuxNormalisation, Loss, LossTerms, Sae, Sparsity};
 use crate::sae::{aux, fused};
 use crate::{Error, Result};
@@ -119,27 +119,65 @@ impl GpuTrainer {
     /// Those of [`SaeTraining::check`] and of [`GpuSae::new`]; [`Error::Unsupported`] for what only the processor trains:
     /// activations other than top-k, penalties other than a plain L1, multi-top-k terms, running averages,
     /// annealed powers, resampling.
-    pub fn new(context: &GpuContext, mut sae: Sae<f32>, settings: SaeTraining) -> Result<Self> {
-        settings.check(&sae)?;
+    pub fn new(context: &GpuContext, sae: Sae<f32>, settings: SaeTraining) -> Result<Self> {
+        Self::go_on(context, &Trainer::new(sae, settings)?)
+    }
+
+    /// A run that the processor has begun.
+    ///
+    /// # Errors
+    /// As [`GpuTrainer::new`].
+    pub fn go_on(context: &GpuContext, trainer: &Trainer<f32>) -> Result<Self> {
+        let (sae, settings) = (trainer.sae(), trainer.settings().clone());
         check_covered(&sae, &settings)?;
-        if settings.unit_norm_decoder {
-            crate::sae::decoder_norm::normalise_rows(&mut sae.w_dec);
-        }
-        let m = sae.latents();
         let sae = GpuSae::new(context, &sae)?;
-        let moments = |array: &GpuArray<f32>| Moments::new(context, array);
+        let from = trainer.moments();
+        let most = u64::from(u32::MAX);
+        let silent =
+            trainer.silence().iter().map(|&silent| u32::try_from(silent.min(most)).unwrap_or(u32::MAX)).collect();
+        let dead = trainer.dead().iter().map(|&dead| if dead { 1.0 } else { 0.0 }).collect();
         Ok(Self {
-            w_enc: moments(&sae.w_enc)?,
-            b_enc: moments(&sae.b_enc)?,
-            w_dec: moments(&sae.w_dec)?,
-            b_dec: moments(&sae.b_dec)?,
-            silent: context.zeros(1, m)?,
-            dead: context.zeros(1, m)?,
-            step: 0,
-            tokens: 0,
+            w_enc: upload(context, &from.w_enc, sae.w_enc.dim())?,
+            b_enc: upload(context, &from.b_enc, sae.b_enc.dim())?,
+            w_dec: upload(context, &from.w_dec, sae.w_dec.dim())?,
+            b_dec: upload(context, &from.b_dec, sae.b_dec.dim())?,
+            silent: context.upload_vector::<u32>(&Array1::from_vec(silent))?,
+            dead: context.upload_vector::<f32>(&Array1::from_vec(dead))?,
+            step: trainer.steps_done(),
+            tokens: trainer.tokens(),
             sae,
             settings,
         })
+    }
+
+    /// The run as it is now, to go on with on the processor, or to save.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`]; those of [`Trainer::from_parts`] where a step has made a weight infinite.
+    pub async fn download(&self) -> Result<Trainer<f32>> {
+        let (context, sae) = (&self.sae.context, self.sae.download().await?);
+        let mut moments = crate::sae::train::Moments::new(&sae);
+        for (to, from) in [
+            (&mut moments.w_enc, &self.w_enc),
+            (&mut moments.b_enc, &self.b_enc),
+            (&mut moments.w_dec, &self.w_dec),
+            (&mut moments.b_dec, &self.b_dec),
+        ] {
+            to.first = context.read_vector(&from.first).await?.to_vec();
+            to.second = context.read_vector(&from.second).await?.to_vec();
+        }
+        let silence: Vec<u64> =
+            context.read_vector(&self.silent).await?.iter().map(|&silent| u64::from(silent)).collect();
+        Trainer::from_parts(sae, self.settings.clone(), moments, &silence, (self.step, self.tokens))
+    }
+
+    /// As [`GpuTrainer::download`], and waits.
+    ///
+    /// # Errors
+    /// As [`GpuTrainer::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_blocking(&self) -> Result<Trainer<f32>> {
+        pollster::block_on(self.download())
     }
 
     /// The autoencoder as it is now.
@@ -393,6 +431,15 @@ impl GpuTrainer {
     pub fn read_blocking(&self, pending: &PendingStep) -> Result<SaeStep<f32>> {
         pollster::block_on(self.read(pending))
     }
+}
+
+/// Moments of a parameter of this shape.
+fn upload(context: &GpuContext, pair: &Pair<f32>, shape: (usize, usize)) -> Result<Moments> {
+    let array = |values: &[f32]| {
+        let values = ArrayView2::from_shape(shape, values).map_err(|_| Error::Empty { what: "moments" })?;
+        context.upload(&values)
+    };
+    Ok(Moments { first: array(&pair.first)?, second: array(&pair.second)? })
 }
 
 /// Coefficient of a plain L1 penalty.

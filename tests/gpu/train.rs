@@ -91,6 +91,28 @@ fn steps_agree() {
 }
 
 #[test]
+fn a_run_moves_between_processor_and_device() {
+    for gpu in devices() {
+        let loss = Loss { aux: Some(AuxK { k: 20, ..AuxK::default() }), ..Loss::default() };
+        let settings = SaeTraining { dead_after: 60, loss, ..settings() };
+        let mut whole = GpuTrainer::new(&gpu, sae(false), settings.clone()).unwrap();
+        let mut part = GpuTrainer::new(&gpu, sae(false), settings).unwrap();
+        for step in 0..6 {
+            let x = noise(30, D, step);
+            whole.step(&x).unwrap();
+            part.step(&x).unwrap();
+            if step == 2 {
+                let on_processor = part.download_blocking().unwrap();
+                assert_eq!((on_processor.steps_done(), on_processor.tokens()), (3, 90));
+                assert!(on_processor.dead().contains(&true));
+                part = GpuTrainer::go_on(&gpu, &on_processor).unwrap();
+            }
+        }
+        assert_eq!(part.download_blocking().unwrap().checkpoint(), whole.download_blocking().unwrap().checkpoint());
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_changes_nothing() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let mut trainer = GpuTrainer::new(&gpu, sae(false), settings()).unwrap();

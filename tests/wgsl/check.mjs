@@ -15,6 +15,16 @@ const folder = new URL("../../kernels/", import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith(".wgsl")).sort();
 const sources = files.map((name) => ({ name, code: readFileSync(new URL(name, folder), "utf8") }));
 
+// what the native validator accepts and a browser must refuse: so the check itself is checked
+const planted = {
+  name: "planted",
+  code: `@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+    @compute @workgroup_size(64) fn planted(@builtin(local_invocation_index) t: u32) {
+      if (t < 2u) { workgroupBarrier(); }
+      out[t] = t;
+    }`,
+};
+
 /** Runs in the page: messages of all modules and pipelines. */
 async function compile(sources) {
   const adapter = await navigator.gpu?.requestAdapter();
@@ -57,6 +67,8 @@ try {
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   const { adapter, failures, pipelines } = await page.evaluate(compile, sources);
   if (!adapter) throw new Error("the browser has no WebGPU adapter");
+  const caught = await page.evaluate(compile, [planted]);
+  if (caught.failures.length === 0) failures.push("a barrier in non-uniform control flow was accepted");
   failures.forEach((failure) => console.error(failure));
   console.log(`${sources.length} shaders and ${pipelines} pipelines in ${adapter}: ${failures.length} errors`);
   process.exitCode = failures.length > 0 ? 1 : 0;

@@ -10,6 +10,7 @@ use super::resample::{draw_inputs, resample, resample_probabilities};
 use super::schedule::continued_coefficient;
 use super::settings::{Adam, SaeTraining};
 use super::threshold::ThresholdTracker;
+use crate::error::check_length;
 use crate::math::optim::AdamStep;
 use crate::sae::decoder_norm::normalise_rows;
 use crate::sae::fused;
@@ -90,8 +91,43 @@ impl<T: Scalar> Trainer<T> {
         if settings.unit_norm_decoder {
             normalise_rows(&mut sae.w_dec);
         }
+        Ok(Self::unchecked(sae, settings))
+    }
+
+    /// A run that was brought to this point elsewhere, as on another device: parameters, memory of the optimiser, samples since
+    /// each latent last fired, and steps and samples so far.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; [`Error::Shape`] for moments or latents of another autoencoder, [`Error::Unsupported`] where a running
+    /// average would be needed.
+    pub fn from_parts(
+        mut sae: Sae<T>,
+        settings: SaeTraining,
+        moments: Moments<T>,
+        silence: &[u64],
+        (steps, tokens): (usize, u64),
+    ) -> Result<Self> {
+        settings.check(&sae)?;
+        if settings.ema.is_some() {
+            return Err(Error::Unsupported { what: "going on without the running average" });
+        }
+        lay_out(&mut sae)?;
+        let mut trainer = Self::unchecked(sae, settings);
+        check_length("silence of the latents", silence.len(), trainer.last_fired.len())?;
+        for (given, own) in moments.pairs().into_iter().zip(trainer.moments.pairs()) {
+            check_length("first moments", given.first.len(), own.first.len())?;
+            check_length("second moments", given.second.len(), own.second.len())?;
+        }
+        trainer.last_fired = silence.iter().map(|silent| tokens.saturating_sub(*silent)).collect();
+        trainer.last_fired_step.fill(steps as u64);
+        (trainer.moments, trainer.step, trainer.tokens, trainer.drawn) = (moments, steps, tokens, steps as u64);
+        Ok(trainer)
+    }
+
+    /// A run before its first step, of parameters that are laid out.
+    fn unchecked(sae: Sae<T>, settings: SaeTraining) -> Self {
         let latents = sae.latents();
-        Ok(Self {
+        Self {
             moments: Moments::new(&sae),
             average: settings.ema.is_some().then(|| zeros_like(&sae)),
             last_fired: vec![0; latents],
@@ -106,7 +142,19 @@ impl<T: Scalar> Trainer<T> {
             drawn: 0,
             sae,
             settings,
-        })
+        }
+    }
+
+    /// What the optimiser remembers.
+    #[must_use]
+    pub fn moments(&self) -> &Moments<T> {
+        &self.moments
+    }
+
+    /// Samples since each latent last fired.
+    #[must_use]
+    pub fn silence(&self) -> Vec<u64> {
+        self.last_fired.iter().map(|last| self.tokens - last).collect()
     }
 
     /// The autoencoder as it is now, with the inference threshold of batch top-k filled in.

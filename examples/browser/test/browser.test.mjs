@@ -199,7 +199,7 @@ for (const [name, options] of Object.entries({
     const { page, close } = await open(options);
     await trained(page);
     await page.selectOption("#speed", "0");
-    await page.locator("#sparsity").fill("70");
+    await page.locator("#sparsity").fill("70"); // which tells of input and of change
     await page.waitForFunction(() => /[45] of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
     await page.click("#example");
     await page.frameLocator("#browser").locator(".context, .row").first().waitFor();

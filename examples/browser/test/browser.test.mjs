@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { serve } from "./serve.mjs";
+import { serve } from "../serve.mjs";
 
 const SHOTS = fileURLToPath(new URL("shots/", import.meta.url));
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
@@ -203,7 +203,7 @@ for (const [name, options] of Object.entries({
     await page.locator("#sparsity").fill("70"); // which tells of input and of change
     await page.waitForFunction(() => /[45] of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
     await page.click("#example");
-    await page.frameLocator("#browser").locator(".context, .row").first().waitFor();
+    await page.frameLocator("#browser").locator(".context").first().waitFor();
     const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(wide <= seen, `${wide} pixels wide, ${seen} are seen`);
     // a frame is painted once it has been seen

@@ -13,6 +13,8 @@ fail() { echo "browser: $*" >&2; exit 1; }
 # a program of this machine, built before the flags of the other are set
 CARGO_TARGET_DIR=$folder/bindgen cargo build -q --release --manifest-path bindgen/Cargo.toml
 
+# without optimisation across crates products take ten times as long, whatever the environment says
+export CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 # without vector instructions products take four times as long
 export RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128"
 if rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" 2>/dev/null; then

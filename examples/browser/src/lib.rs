@@ -40,6 +40,11 @@ impl JsToy {
         self.0.set_density(density).map_err(thrown)
     }
 
+    /// Moves every vector a little at random, so that those that were given up can come back.
+    pub fn shake(&mut self) {
+        self.0.shake();
+    }
+
     /// Trains, and gives the mean loss of these steps as a share of what a model without weights has.
     pub fn advance(&mut self, steps: usize) -> Result<f64, JsError> {
         self.0.advance(steps).map_err(thrown)

@@ -12,6 +12,9 @@ const BATCH: usize = 256;
 const LEARNING_RATE: f64 = 4e-3;
 const START: u64 = 0;
 const STEP: u64 = 1;
+const SHAKE: u64 = 2;
+/// Deviation of what a shake adds.
+const SHAKEN: f32 = 0.3;
 /// Most features and dimensions that the page can show.
 const MOST: usize = 64;
 
@@ -58,6 +61,13 @@ impl Toy {
     pub fn set_density(&mut self, density: f32) -> Result<()> {
         self.law = FeatureDistribution::uniform(self.model.n_features(), density)?;
         Ok(())
+    }
+
+    /// Moves every vector a little at random: one that was given up has no gradient, and would not come back by itself.
+    pub fn shake(&mut self) {
+        let mut noise = vec![0.0; self.model.weight.len()];
+        fill_normal(&mut self.seed.stream(SHAKE, self.step as u64), SHAKEN, &mut noise);
+        self.model.weight.iter_mut().zip(noise).for_each(|(weight, noise)| *weight += noise);
     }
 
     /// Trains, and gives the mean loss of these steps over the loss of a model without weights.
@@ -122,6 +132,7 @@ mod tests {
         assert_eq!(kept(&toy), 2);
         // the same model, while its data become sparse
         toy.set_density(0.02).unwrap();
+        toy.shake();
         let sparse = (0..40).map(|_| toy.advance(100).unwrap()).last().unwrap();
         assert!(kept(&toy) >= 4, "{}", kept(&toy));
         assert!(sparse < dense && toy.step() == 6000, "{sparse} {dense}");

@@ -4,11 +4,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { serve } from "./serve.mjs";
+import { serve } from "../serve.mjs";
 
 const SHOTS = fileURLToPath(new URL("shots/", import.meta.url));
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
 const DESKTOP = { viewport: { width: 1280, height: 900 } };
+// with the training paused from the start: pages that are about something else load quickly on a slow machine
+const STILL = { ...DESKTOP, reducedMotion: "reduce" };
 let server, browser, home;
 
 before(async () => {
@@ -41,17 +43,18 @@ async function open(options = DESKTOP) {
   } };
 }
 
-const exampleFiles = (page) => page.evaluate(async () => {
-  const { exampleFiles } = await import("./pkg/limpid_browser.js");
-  return exampleFiles().map(([name, bytes]) => ({ name: name.split("/").pop(), bytes: Array.from(bytes) }));
-});
+const EXAMPLE = ["sae_weights.safetensors", "cfg.json", "activations.safetensors", "vocab.txt"].map((name) => ({ name }));
 
-// Drops files as a pointer would.
-const drop = (page, files) => page.evaluate((files) => {
-  const data = new DataTransfer();
-  for (const { name, bytes } of files) data.items.add(new File([new Uint8Array(bytes)], name));
-  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-}, files);
+// Drops files as a pointer would, or chooses them. Without bytes a file is that of the example, cut to `keep` bytes if there is such a number.
+const drop = (page, files, by = "drop") => page.evaluate(async ({ files, by }) => {
+  const { exampleFiles } = await import("./pkg/limpid_browser.js");
+  const example = new Map(exampleFiles().map(([name, bytes]) => [name.split("/").pop(), bytes])), data = new DataTransfer();
+  for (const { name, bytes, keep } of files) data.items.add(new File([bytes ? new Uint8Array(bytes) : example.get(name).slice(0, keep)], name));
+  if (by === "drop") return void document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+  const input = document.getElementById("files");
+  input.files = data.files;
+  input.dispatchEvent(new Event("change"));
+}, { files, by });
 
 const trained = (page) => page.waitForSelector("#words[data-accuracy]");
 const text = (page, id) => page.locator("#" + id).textContent();
@@ -113,11 +116,10 @@ test("training leaves the page responsive", async () => {
 });
 
 test("dropped files become a browser of features", async () => {
-  const { page, close } = await open();
-  const files = await exampleFiles(page);
-  await drop(page, files.filter(({ name }) => name.includes("sae_weights")));
+  const { page, close } = await open(STILL);
+  await drop(page, EXAMPLE.slice(0, 1));
   await page.locator("#have li", { hasText: "part of an autoencoder" }).waitFor();
-  await drop(page, files.filter(({ name }) => !name.includes("sae_weights")));
+  await drop(page, EXAMPLE.slice(1));
   const frame = page.frameLocator("#browser");
   await frame.locator("#summary", { hasText: "64 features" }).waitFor();
   await frame.locator(".context").first().waitFor();
@@ -136,26 +138,25 @@ test("dropped files become a browser of features", async () => {
 });
 
 test("files that are no good are named, and good ones are taken afterwards", async () => {
-  const { page, close } = await open();
-  const files = await exampleFiles(page), weights = files.find(({ name }) => name.includes("sae_weights"));
+  const { page, close } = await open(STILL);
   const refused = async (dropped, message) => {
     await drop(page, [dropped]);
     await page.locator("#features-error", { hasText: message }).waitFor();
   };
-  await refused({ name: "sae_weights.safetensors", bytes: weights.bytes.slice(0, 3000) }, "sae_weights.safetensors");
+  await refused({ name: "sae_weights.safetensors", keep: 3000 }, "sae_weights.safetensors");
   await refused({ name: "photo.png", bytes: [137, 80, 78, 71] }, "photo.png");
   await refused({ name: "empty.safetensors", bytes: [] }, "empty.safetensors");
   await refused({ name: "huge.safetensors", bytes: [255, 255, 255, 255, 255, 255, 255, 127, 0] }, "huge.safetensors");
   assert.equal(await page.locator("#result").isVisible(), false);
   await shoot("refused", page.locator("#features"));
-  await page.setInputFiles("#files", files.map(({ name, bytes }) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(bytes) })));
+  await drop(page, EXAMPLE, "choose");
   await page.frameLocator("#browser").locator("#summary", { hasText: "64 features" }).waitFor();
   assert.equal(await page.locator("#features-error").isVisible(), false);
   await close();
 });
 
 test("every word gets its part of the answer, by any method", async () => {
-  const { page, close } = await open();
+  const { page, close } = await open(STILL);
   await trained(page);
   assert.ok(Number(await page.getAttribute("#words", "data-accuracy")) > 0.95);
   await page.fill("#text", "The film was not great frobnicate");
@@ -175,7 +176,7 @@ test("every word gets its part of the answer, by any method", async () => {
 });
 
 test("everything can be reached from the keyboard", async () => {
-  const { page, close } = await open();
+  const { page, close } = await open(STILL);
   await trained(page);
   const reached = new Set();
   for (let i = 0; i < 40; i++) {
@@ -199,10 +200,10 @@ for (const [name, options] of Object.entries({
     const { page, close } = await open(options);
     await trained(page);
     await page.selectOption("#speed", "0");
-    await page.locator("#sparsity").fill("70");
+    await page.locator("#sparsity").fill("70"); // which tells of input and of change
     await page.waitForFunction(() => /[45] of 5 features are kept/.test(document.getElementById("vectors-text").textContent));
     await page.click("#example");
-    await page.frameLocator("#browser").locator(".context, .row").first().waitFor();
+    await page.frameLocator("#browser").locator(".context").first().waitFor();
     const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(wide <= seen, `${wide} pixels wide, ${seen} are seen`);
     // a frame is painted once it has been seen

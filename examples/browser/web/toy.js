@@ -91,6 +91,8 @@ export function startToy() {
     toy.setDensity(density());
     changes.push(toy.step);
   });
+  // once it is let go: a feature that was given up has no gradient that would bring it back
+  $("sparsity").addEventListener("change", () => toy.shake());
   $("count").addEventListener("change", begin);
   $("run").addEventListener("click", () => press(!running));
   $("again").addEventListener("click", () => {

@@ -6,6 +6,9 @@ use ndarray::{ArrayView2, CowArray, Ix2};
 
 use crate::Scalar;
 
+/// Lines that are turned at a time, so that their numbers are written side by side.
+const TOGETHER: usize = 4;
+
 /// A matrix of which either the rows or the columns are slices.
 pub(super) struct Operand<'a, T> {
     /// The matrix, or its transpose, with rows that are slices.
@@ -71,9 +74,16 @@ pub(super) fn pack_lines<T: Scalar>(
     height: usize,
     panel: &mut [T],
 ) {
-    for (t, line) in lines.enumerate() {
-        let line = &matrix.line(line)[depth.clone()];
-        for (group, &value) in panel.chunks_exact_mut(height).zip(line) {
+    let slice = |line: usize| &matrix.line(line)[depth.clone()];
+    let (first, whole) = (lines.start, lines.len() - lines.len() % TOGETHER);
+    for t in (0..whole).step_by(TOGETHER) {
+        let [a, b, c, d]: [_; TOGETHER] = core::array::from_fn(|q| slice(first + t + q));
+        for ((((group, &a), &b), &c), &d) in panel.chunks_exact_mut(height).zip(a).zip(b).zip(c).zip(d) {
+            group[t..t + TOGETHER].copy_from_slice(&[a, b, c, d]);
+        }
+    }
+    for t in whole..lines.len() {
+        for (group, &value) in panel.chunks_exact_mut(height).zip(slice(first + t)) {
             group[t] = value;
         }
     }

@@ -223,7 +223,7 @@ mod tests {
         assert!(session.page(|_, _| {}).is_err());
         assert_eq!(session.status(), Session::default().status());
         assert!(session.add("sae_weights.safetensors", weights.clone()).unwrap().contains("still missing"));
-        assert!(session.add("cfg.json", b"{}".to_vec()).is_err());
+        assert!(session.add("cfg.json", b"{\"architecture\": ".to_vec()).is_err());
         let settings = files.iter().find(|(name, _)| name.ends_with("cfg.json")).unwrap().1.clone();
         assert!(session.add("cfg.json", settings).unwrap().contains("64 features"));
     }

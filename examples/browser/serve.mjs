@@ -1,10 +1,10 @@
-// A static server for the page: `node test/serve.mjs [port]`.
+// A static server for the page: `node serve.mjs [port]`.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../web", import.meta.url));
+const ROOT = fileURLToPath(new URL("web", import.meta.url));
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", ".ts": "text/plain" };
 
 // Listens on this machine only; port 0 takes any that is free.

@@ -13,7 +13,7 @@ use cortex_m_semihosting::{debug, hio};
 use embedded_alloc::LlffHeap;
 
 /// Bytes of the heap; there is no other memory than this, the stack and a few counters.
-const HEAP_BYTES: usize = 64 * 1024;
+const HEAP_BYTES: usize = 96 * 1024;
 
 static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_BYTES];
 

@@ -150,13 +150,14 @@ proptest! {
                 let mut best = Vec::new();
                 for row in 0..corpus.len() {
                     let values = (0..TOKENS).filter(|&at| corpus.mask[[row, at]]).map(|at| {
-                        (f64::from(corpus.activations[[row, at, neuron]]), at)
+                        // -0 is 0
+                        (f64::from(corpus.activations[[row, at, neuron]]) + 0.0, at)
                     });
                     let one = values.filter(|(x, _)| x.is_finite()).max_by(|a, b| {
-                        key(a.0).total_cmp(&(key(b.0))).then(if key(a.0) == key(b.0) { b.1.cmp(&a.1) } else { a.1.cmp(&a.1) })
+                        key(a.0).total_cmp(&key(b.0)).then(b.1.cmp(&a.1))
                     });
                     best.extend(one.map(|(value, at)| Hit {
-                        value: value + 0.0,
+                        value,
                         document: corpus.documents[row],
                         position: corpus.first[row] + u32::try_from(at).unwrap(),
                     }));

@@ -82,7 +82,7 @@ impl Classifier {
         let words = grammar::split(text);
         let kept = &words[..words.len().min(model::TOKENS)];
         let tokens: Vec<Option<usize>> = kept.iter().map(|word| self.grammar.number(word)).collect();
-        let x = self.trainer.model.look_up(&[tokens.clone()]);
+        let x = self.trainer.model.look_up(core::slice::from_ref(&tokens));
         let found = attribute(&mut self.trainer.model, &x, method)?;
         let values: Vec<f32> = by_token(&found.values);
         let probability = softmax(&self.logits(&x)?)?[[0, PRAISE]];

@@ -17,16 +17,7 @@ CARGO_TARGET_DIR=$folder/bindgen cargo build -q --release --manifest-path bindge
 export CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 # without vector instructions products take four times as long
 export RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128"
-if rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" 2>/dev/null; then
-  CARGO_TARGET_DIR=$folder cargo build -q --release --target "$target"
-elif [ -x /usr/bin/cargo ] && [ -x /usr/bin/wasm-ld-19 ]; then
-  echo "rustup has no $target here: Debian's compiler and build-std instead"
-  folder=$folder/debian
-  env PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=/usr/bin/wasm-ld-19 CARGO_TARGET_DIR="$folder" \
-    /usr/bin/cargo build -q -Z build-std=std,panic_abort --release --target "$target"
-else
-  fail "there is no compiler for $target"
-fi
+folder=$(bash ../support/cross_build.sh "$target" "$folder") || fail "the program cannot be built"
 
 rm -rf web/pkg
 "$tool" "$folder/$target/release/limpid_browser.wasm" web/pkg

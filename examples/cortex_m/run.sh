@@ -14,17 +14,7 @@ command -v qemu-system-arm >/dev/null || fail "qemu-system-arm is not installed 
 
 CARGO_TARGET_DIR=$folder cargo run -q --release >"$work/host"
 
-if rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" 2>"$work/rustup"; then
-  CARGO_TARGET_DIR=$folder cargo build -q --release --target "$target"
-elif [ -x /usr/bin/cargo ] && [ -x /usr/bin/ld.lld-19 ]; then
-  echo "rustup has no $target here: Debian's compiler and build-std instead"
-  folder=$folder/debian
-  env PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=/usr/bin/ld.lld-19 CARGO_TARGET_DIR="$folder" \
-    /usr/bin/cargo build -q -Z build-std=core,alloc --release --target "$target"
-else
-  cat "$work/rustup" >&2
-  fail "there is no compiler for $target"
-fi
+folder=$(bash ../support/cross_build.sh "$target" "$folder") || fail "the program cannot be built"
 program=$folder/$target/release/limpid-cortex-m
 
 code=0

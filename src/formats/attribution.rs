@@ -118,7 +118,7 @@ fn write_matrix<T: Scalar>(key: &'static str, x: Option<&Array2<T>>, packing: Pa
         Packing::Exact => write_list(x.iter().copied(), out, write_number),
         Packing::Half => {
             crate::error::check_each(key, x, "at most 65504 in half precision", |x| x.as_f64().abs() <= HALF_MAX)?;
-            let bytes: Vec<u8> = x.iter().flat_map(|&x| f16_from_f32(narrow(x.as_f64())).to_le_bytes()).collect();
+            let bytes: Vec<u8> = x.iter().flat_map(|&x| f16_from_f32(f32::of(x.as_f64())).to_le_bytes()).collect();
             let _ = write!(out, "{{\"f16\":\"{}\"}}", base64::encode(&bytes));
         }
         Packing::Byte => {
@@ -129,11 +129,6 @@ fn write_matrix<T: Scalar>(key: &'static str, x: Option<&Array2<T>>, packing: Pa
         }
     }
     Ok(())
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest f32 is what is asked for")]
-fn narrow(x: f64) -> f32 {
-    x as f32
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "steps lie in -127..=127")]

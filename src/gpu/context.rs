@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -285,6 +286,18 @@ impl GpuContext {
             .get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
     }
 
+    /// Puts a call without constants into the queue.
+    pub(super) fn run(
+        &self,
+        kernel: &'static Kernel,
+        entry: &'static str,
+        parameters: &[u32],
+        windows: &[(u32, Window<'_>)],
+        groups: (u32, u32),
+    ) -> Result<()> {
+        self.call(&Call { kernel, entry, constants: &[], parameters, windows, groups })
+    }
+
     /// Puts a call into the queue; one without workgroups is nothing.
     pub(super) fn call(&self, call: &Call<'_>) -> Result<()> {
         self.check(call.kernel.name)?;
@@ -383,6 +396,11 @@ impl Window<'_> {
             size: wgpu::BufferSize::new(self.bytes),
         })
     }
+}
+
+/// `0..count` in pieces of `at_once`, the last one shorter.
+pub(super) fn pieces(count: usize, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(at_once).map(move |first| first..count.min(first + at_once))
 }
 
 /// Workgroups for `count` pieces of work, which a kernel counts row by row: no dimension may exceed 65535.

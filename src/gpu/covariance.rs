@@ -14,11 +14,11 @@
 use ndarray::Array2;
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, word};
+use super::context::{GpuContext, pieces, word};
 use super::gemm::{Product, multiply};
 use super::kernels::COVARIANCE;
-use crate::Result;
 use crate::influence::{CovarianceAccumulator, LayerRows};
+use crate::{Result, Scalar};
 
 const ADD: u32 = 1;
 const WEIGHTED: u32 = 2;
@@ -48,18 +48,16 @@ pub fn add_rank_k(
         None => (ADD, context.blank()),
     };
     let tiles = word(d.div_ceil(64))?;
-    for first in (0..rows).step_by(at_once) {
-        let part = first..rows.min(first + at_once);
+    for part in pieces(rows, at_once) {
         let from = x.window(context, part.clone())?;
-        let parameters = [word(part.len())?, word(d)?, from.skip, of_weights.skip + word(first)?, flags, 0, 0, 0];
-        context.call(&Call {
-            kernel: &COVARIANCE,
-            entry: "rank_k",
-            constants: &[],
-            parameters: &parameters,
-            windows: &[(1, from), (2, of_weights), (3, out.whole(context)?)],
-            groups: (tiles, tiles),
-        })?;
+        let parameters = [word(part.len())?, word(d)?, from.skip, of_weights.skip + word(part.start)?, flags, 0, 0, 0];
+        context.run(
+            &COVARIANCE,
+            "rank_k",
+            &parameters,
+            &[(1, from), (2, of_weights), (3, out.whole(context)?)],
+            (tiles, tiles),
+        )?;
     }
     Ok(())
 }
@@ -85,7 +83,7 @@ pub async fn update(
     let (mut activation, mut gradient) = (context.zeros(d_in, d_in)?, context.zeros(d_out, d_out)?);
     for block in rows.blocks::<f32>() {
         let weights = rows.is_weighted().then(|| {
-            let weights = block.rows.iter().map(|&row| narrow(rows.row_weight(row)));
+            let weights = block.rows.iter().map(|&row| f32::of(rows.row_weight(row)));
             context.upload_vector(&weights.collect::<ndarray::Array1<f32>>())
         });
         let weights = weights.transpose()?;
@@ -108,9 +106,4 @@ pub fn update_blocking(
     rows: &LayerRows<'_, f32>,
 ) -> Result<()> {
     pollster::block_on(update(context, covariance, rows))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "weights of single precision come back as they were")]
-fn narrow(x: f64) -> f32 {
-    x as f32
 }

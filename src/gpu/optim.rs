@@ -14,7 +14,7 @@
 use core::ops::Range;
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, Window, grid, word};
+use super::context::{GpuContext, grid, pieces, word};
 use super::kernels::OPTIM;
 use crate::error::{check_each, check_limit};
 use crate::math::optim::{AdamStep, Optimizer};
@@ -66,24 +66,20 @@ impl Moments {
         check_each("step", &[t as f64], ">= 1", |t: f64| t >= 1.0)?;
         self.first.check_dim("moments", parameter.dim())?;
         gradient.check_dim("gradient", parameter.dim())?;
-        let adam = match *optimizer {
-            Optimizer::Adam { betas, epsilon, weight_decay } => {
-                AdamStep::new(learning_rate, betas, epsilon, (weight_decay, 0.0), t)
-            }
-            Optimizer::AdamW { betas, epsilon, weight_decay } => {
-                AdamStep::new(learning_rate, betas, epsilon, (0.0, learning_rate * weight_decay), t)
-            }
-            Optimizer::Sgd { .. } => return Err(Error::Unsupported { what: "gradient descent on the device" }),
-        };
+        let adam = adam_step(optimizer, learning_rate, t)?;
         let loss = context.zeros(1, 1)?;
         let guard = Guard { loss: &loss, clip: None };
         let at_once = context.rows_at_once(parameter.columns())?;
-        for first in (0..parameter.rows()).step_by(at_once) {
-            let rows = first..parameter.rows().min(first + at_once);
-            adam_rows(context, (parameter, self), rows, (gradient, first), &adam, guard)?;
+        for rows in pieces(parameter.rows(), at_once) {
+            adam_rows(context, (parameter, self), rows.clone(), (gradient, rows.start), &adam, guard)?;
         }
         Ok(())
     }
+}
+
+/// Step number `t` of an optimiser that a device can do.
+pub(super) fn adam_step(optimizer: &Optimizer, learning_rate: f64, t: usize) -> Result<AdamStep<f32>> {
+    AdamStep::of(optimizer, learning_rate, t).ok_or(Error::Unsupported { what: "gradient descent on the device" })
 }
 
 /// One step of some rows of a parameter with its moments against the rows of `gradient` from a first one on.
@@ -114,7 +110,7 @@ pub(super) fn adam_rows(
     (parameters[13], parameters[15]) = (clip.to_bits(), flags);
     let windows =
         [(1, guard.loss.whole(context)?), (2, gradient), (3, parameter), (4, first), (5, second), (6, squares)];
-    call(context, "adam", &parameters, &windows, grid(count.div_ceil(256))?)
+    context.run(&OPTIM, "adam", &parameters, &windows, grid(count.div_ceil(256))?)
 }
 
 /// Removes from the first rows of `gradient: (.., d)` what points along the rows `range` of `w: (m, d)`; zero rows are kept.
@@ -132,13 +128,12 @@ pub fn project_gradient(
     check_limit("rows", range.end, w.rows())?;
     check_limit("rows of the gradient", range.len(), gradient.rows())?;
     let at_once = context.rows_at_once(d)?;
-    for first in (0..range.len()).step_by(at_once) {
-        let part = first..range.len().min(first + at_once);
+    for part in pieces(range.len(), at_once) {
         let from = w.window(context, range.start + part.start..range.start + part.end)?;
         let to = gradient.window(context, part.clone())?;
         let mut parameters = [0; 16];
         parameters[..4].copy_from_slice(&[word(part.len())?, word(d)?, to.skip, from.skip]);
-        call(context, "project", &parameters, &[(2, from), (3, to)], grid(part.len())?)?;
+        context.run(&OPTIM, "project", &parameters, &[(2, from), (3, to)], grid(part.len())?)?;
     }
     Ok(())
 }
@@ -158,22 +153,11 @@ pub(super) fn normalise_unless(context: &GpuContext, w: &mut GpuArray<f32>, loss
         return Ok(());
     }
     let at_once = context.rows_at_once(d)?;
-    for first in (0..rows).step_by(at_once) {
-        let part = first..rows.min(first + at_once);
+    for part in pieces(rows, at_once) {
         let to = w.window(context, part.clone())?;
         let mut parameters = [0; 16];
         parameters[..4].copy_from_slice(&[word(part.len())?, word(d)?, to.skip, 0]);
-        call(context, "normalise", &parameters, &[(1, loss.whole(context)?), (3, to)], grid(part.len())?)?;
+        context.run(&OPTIM, "normalise", &parameters, &[(1, loss.whole(context)?), (3, to)], grid(part.len())?)?;
     }
     Ok(())
-}
-
-fn call(
-    context: &GpuContext,
-    entry: &'static str,
-    parameters: &[u32],
-    windows: &[(u32, Window<'_>)],
-    groups: (u32, u32),
-) -> Result<()> {
-    context.call(&Call { kernel: &OPTIM, entry, constants: &[], parameters, windows, groups })
 }

@@ -11,12 +11,12 @@ use alloc::vec::Vec;
 use ndarray::{Array1, ArrayView1};
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, grid, word};
+use super::context::{GpuContext, grid, pieces, word};
 use super::kernels::PAIRS;
 use crate::error::check_limit;
 use crate::math::histogram::Histogram;
 use crate::math::pairs::PairStats;
-use crate::{Error, Result};
+use crate::{Error, Result, Scalar};
 
 /// Numbers of a row of results.
 const NUMBERS: usize = 12;
@@ -33,22 +33,14 @@ pub async fn stats(context: &GpuContext, truth: &GpuArray<f32>, prediction: &Gpu
     prediction.check_dim("prediction", (rows, columns))?;
     let out = context.zeros::<f32>(rows, NUMBERS)?;
     let at_once = context.rows_at_once(columns.max(NUMBERS))?;
-    for first in (0..if truth.is_empty() { 0 } else { rows }).step_by(at_once) {
-        let part = first..rows.min(first + at_once);
+    for part in pieces(if truth.is_empty() { 0 } else { rows }, at_once) {
         let [t, s, to] = [
             truth.window(context, part.clone())?,
             prediction.window(context, part.clone())?,
             out.window(context, part.clone())?,
         ];
         let parameters = [word(part.len())?, word(columns)?, t.skip, s.skip, to.skip, 0, 0, 0];
-        context.call(&Call {
-            kernel: &PAIRS,
-            entry: "stats",
-            constants: &[],
-            parameters: &parameters,
-            windows: &[(1, t), (2, s), (3, to)],
-            groups: grid(part.len())?,
-        })?;
+        context.run(&PAIRS, "stats", &parameters, &[(1, t), (2, s), (3, to)], grid(part.len())?)?;
     }
     let numbers = context.read(&out).await?;
     Ok(numbers.rows().into_iter().map(|row| of_numbers(columns, &row.mapv(f64::from).to_vec())).collect())
@@ -107,18 +99,16 @@ pub async fn histograms(context: &GpuContext, x: &GpuArray<f32>, edges: &[f64]) 
     let keys = context.upload_vector(&keys.collect::<Array1<u32>>())?;
     let counts = context.zeros::<u32>(rows, bins + 3)?;
     let at_once = context.rows_at_once(columns.max(bins + 3))?;
-    for first in (0..if x.is_empty() { 0 } else { rows }).step_by(at_once) {
-        let part = first..rows.min(first + at_once);
+    for part in pieces(if x.is_empty() { 0 } else { rows }, at_once) {
         let (from, to) = (x.window(context, part.clone())?, counts.window(context, part.clone())?);
         let parameters = [word(part.len())?, word(columns)?, from.skip, 0, to.skip, word(bins)?, 0, 0];
-        context.call(&Call {
-            kernel: &PAIRS,
-            entry: "histogram",
-            constants: &[],
-            parameters: &parameters,
-            windows: &[(1, from), (2, keys.whole(context)?), (3, to)],
-            groups: grid(part.len())?,
-        })?;
+        context.run(
+            &PAIRS,
+            "histogram",
+            &parameters,
+            &[(1, from), (2, keys.whole(context)?), (3, to)],
+            grid(part.len())?,
+        )?;
     }
     let counts = context.read(&counts).await?;
     let of_row = |(index, row): (usize, ArrayView1<'_, u32>)| {
@@ -142,9 +132,8 @@ pub fn histograms_blocking(context: &GpuContext, x: &GpuArray<f32>, edges: &[f64
 }
 
 /// The smallest number of single precision that is not below `x`.
-#[expect(clippy::cast_possible_truncation, reason = "the rounding is corrected")]
 fn at_least(x: f64) -> f32 {
-    let near = x as f32;
+    let near = f32::of(x);
     if f64::from(near) < x { near.next_up() } else { near }
 }
 

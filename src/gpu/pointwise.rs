@@ -2,7 +2,7 @@
 //! processor.
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, grid, word};
+use super::context::{GpuContext, Window, grid, pieces, word};
 use super::kernels::POINTWISE;
 use crate::Result;
 
@@ -18,8 +18,7 @@ pub fn centre(context: &GpuContext, x: &GpuArray<f32>, row: &GpuArray<f32>) -> R
         return Ok(out);
     }
     let at_once = context.rows_at_once(d)?;
-    for first in (0..rows).step_by(at_once) {
-        let part = first..rows.min(first + at_once);
+    for part in pieces(rows, at_once) {
         let (from, to) = (x.window(context, part.clone())?, out.window(context, part.clone())?);
         let count = part.len() * d;
         let parameters = [word(count)?, word(d)?, from.skip, to.skip, 0, 0, 0, 0];
@@ -88,9 +87,8 @@ fn call(
     context: &GpuContext,
     entry: &'static str,
     parameters: &[u32],
-    windows: &[(u32, super::context::Window<'_>)],
+    windows: &[(u32, Window<'_>)],
     count: usize,
 ) -> Result<()> {
-    let groups = grid(count.div_ceil(256))?;
-    context.call(&Call { kernel: &POINTWISE, entry, constants: &[], parameters, windows, groups })
+    context.run(&POINTWISE, entry, parameters, windows, grid(count.div_ceil(256))?)
 }

@@ -10,12 +10,12 @@ use core::ops::Range;
 use ndarray::Array2;
 
 use super::array::{GpuArray, GpuElement};
-use super::context::{Call, GpuContext, Window, grid, word};
+use super::context::{GpuContext, Window, grid, word};
 use super::kernels::RANDOM;
 use crate::error::{check_each, check_limit};
 use crate::influence::estimators::{Entries, Projection, Side};
 use crate::math::chacha::BATCH;
-use crate::{Error, Result, Seed};
+use crate::{Error, Result, Scalar, Seed};
 
 /// Most words of one stream.
 const MAX_WORDS: usize = 1 << 30;
@@ -76,7 +76,7 @@ pub fn projection(
         first: first as u64,
         per_key: count,
         batches: projection.k.div_ceil(32 * BATCH),
-        scale: narrow(1.0 / libm::sqrt(projection.k as f64)),
+        scale: f32::of(1.0 / libm::sqrt(projection.k as f64)),
     };
     streams.fill(context, "signs", &out, 0..count)?;
     Ok(out)
@@ -85,11 +85,6 @@ pub fn projection(
 /// Keys of streams, one per row.
 pub(super) fn keys(context: &GpuContext, keys: &[[u32; 8]]) -> Result<GpuArray<u32>> {
     context.upload(&Array2::from_shape_fn((keys.len(), 8), |(row, at)| keys[row][at]))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is what is asked for")]
-fn narrow(x: f64) -> f32 {
-    x as f32
 }
 
 /// Which streams, of keys in the rows of `(keys, 8)`.
@@ -138,7 +133,7 @@ impl Streams<'_> {
             check_limit("blocks of random words", blocks, u32::MAX as usize)?;
             let groups = grid(blocks.div_ceil(64))?;
             let windows = &[(1, to), (2, self.keys.whole(context)?)];
-            context.call(&Call { kernel: &RANDOM, entry, constants: &[], parameters: &parameters, windows, groups })?;
+            context.run(&RANDOM, entry, &parameters, windows, groups)?;
         }
         Ok(())
     }

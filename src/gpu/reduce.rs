@@ -4,7 +4,7 @@
 //! `(n/256 + 9) u Σ|x|` of the exact one, `u = 2⁻²⁴`. Columns go in 8 strands of rows: `(n/8 + 4) u Σ|x|` for `n` rows.
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, grid, word};
+use super::context::{GpuContext, grid, pieces, word};
 use super::kernels::REDUCE;
 use crate::Result;
 
@@ -40,8 +40,7 @@ pub fn row_sums(context: &GpuContext, x: &GpuArray<f32>, term: Term) -> Result<G
         return Ok(out);
     }
     let at_once = context.rows_at_once(x.columns())?;
-    for first in (0..x.rows()).step_by(at_once) {
-        let rows = first..x.rows().min(first + at_once);
+    for rows in pieces(x.rows(), at_once) {
         let groups = grid(rows.len())?;
         let from = x.window(context, rows.clone())?;
         let to = out.whole(context)?;
@@ -50,13 +49,13 @@ pub fn row_sums(context: &GpuContext, x: &GpuArray<f32>, term: Term) -> Result<G
             word(x.columns())?,
             from.skip,
             term.code(),
-            to.skip + word(first)?,
+            to.skip + word(rows.start)?,
             0,
             1.0_f32.to_bits(),
             0,
         ];
         let windows = [(1, from), (2, to)];
-        call(context, "row_sums", &parameters, &windows, groups)?;
+        context.run(&REDUCE, "row_sums", &parameters, &windows, groups)?;
     }
     Ok(out)
 }
@@ -88,12 +87,11 @@ pub fn add_column_sums(
     }
     let at_once = context.rows_at_once(x.columns())?;
     let groups = grid(x.columns().div_ceil(32))?;
-    for first in (0..x.rows()).step_by(at_once) {
-        let rows = first..x.rows().min(first + at_once);
+    for rows in pieces(x.rows(), at_once) {
         let (from, to) = (x.window(context, rows.clone())?, out.whole(context)?);
         let parameters =
             [word(rows.len())?, word(x.columns())?, from.skip, term.code(), to.skip, 1, scale.to_bits(), 0];
-        call(context, "column_sums", &parameters, &[(1, from), (2, to)], groups)?;
+        context.run(&REDUCE, "column_sums", &parameters, &[(1, from), (2, to)], groups)?;
     }
     Ok(())
 }
@@ -121,14 +119,4 @@ pub fn add_total(
 ) -> Result<()> {
     let rows = x.rows();
     add_column_sums(context, &row_sums(context, x, term)?.reshaped(rows, 1), Term::Value, scale, out)
-}
-
-fn call(
-    context: &GpuContext,
-    entry: &'static str,
-    parameters: &[u32],
-    windows: &[(u32, super::context::Window<'_>)],
-    groups: (u32, u32),
-) -> Result<()> {
-    context.call(&Call { kernel: &REDUCE, entry, constants: &[], parameters, windows, groups })
 }

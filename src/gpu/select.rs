@@ -7,7 +7,7 @@
 //! JEA 17, 2012.
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, Window, grid, word};
+use super::context::{GpuContext, Window, grid, pieces, word};
 use super::kernels::SELECT;
 use crate::Result;
 use crate::error::check_limit;
@@ -48,8 +48,7 @@ pub fn top_k(context: &GpuContext, x: &GpuArray<f32>, k: usize) -> Result<TopK> 
         return Ok(found);
     }
     let at_once = context.rows_at_once(columns)?.min(context.rows_at_once(k)?);
-    for first in (0..rows).step_by(at_once) {
-        let part = first..rows.min(first + at_once);
+    for part in pieces(rows, at_once) {
         let (tile, values) = (x.window(context, part.clone())?, found.values.window(context, part.clone())?);
         let sizes = Sizes { rows: part.len(), columns, stride: columns, k, kept: 0, first: 0 };
         let to = [values, found.indices.window(context, part)?];
@@ -131,13 +130,12 @@ impl Sizes {
         let [rows, columns, stride] = [self.rows, self.columns, self.stride].map(word);
         let [k, kept_count, first] = [self.k, self.kept, self.first].map(word);
         let parameters = [rows?, columns?, stride?, tile.skip, k?, kept_count?, first?, flags, to[0].skip, 0, 0, 0];
-        context.call(&Call {
-            kernel: &SELECT,
-            entry: "top_k",
-            constants: &[],
-            parameters: &parameters,
-            windows: &[(1, tile), (2, kept[0]), (3, kept[1]), (4, scale), (5, eligible), (6, to[0]), (7, to[1])],
-            groups: grid(self.rows)?,
-        })
+        context.run(
+            &SELECT,
+            "top_k",
+            &parameters,
+            &[(1, tile), (2, kept[0]), (3, kept[1]), (4, scale), (5, eligible), (6, to[0]), (7, to[1])],
+            grid(self.rows)?,
+        )
     }
 }

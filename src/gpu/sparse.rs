@@ -15,7 +15,7 @@
 use core::ops::Range;
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, Window, grid, word};
+use super::context::{GpuContext, Window, grid, pieces, word};
 use super::kernels::SPARSE;
 use super::select::TopK;
 use crate::Result;
@@ -87,7 +87,7 @@ pub fn decode(context: &GpuContext, codes: &TopK, w: &GpuArray<f32>, shift: &Gpu
             (5, out.whole(context)?),
         ];
         let entry = if by_four && rows.skip.is_multiple_of(4) { "decode4" } else { "decode" };
-        call(context, entry, &parameters.words()?, &windows, grid(out.rows())?)?;
+        context.run(&SPARSE, entry, &parameters.words()?, &windows, grid(out.rows())?)?;
         parameters.flags = 0;
     }
     Ok(out)
@@ -110,7 +110,7 @@ pub fn residual(
     }
     let parameters = Parameters { rows: out.rows(), d: out.columns(), slope, ..Parameters::default() };
     let windows = [(5, out.whole(context)?), (6, target.whole(context)?), (7, squares.whole(context)?)];
-    call(context, "residual", &parameters.words()?, &windows, grid(out.rows())?)?;
+    context.run(&SPARSE, "residual", &parameters.words()?, &windows, grid(out.rows())?)?;
     Ok(squares)
 }
 
@@ -160,8 +160,7 @@ fn differentiate(
         return Ok(out);
     }
     let at_once = context.rows_at_once(d)?;
-    for first in (0..m).step_by(at_once) {
-        let part = first..m.min(first + at_once);
+    for part in pieces(m, at_once) {
         let w_rows = w.window(context, part.clone())?;
         let (range, w_offset) = ((part.start, part.end), w_rows.skip);
         let parameters = Parameters { rows, k, d, range, w_offset, flags, extra, ..Parameters::default() };
@@ -173,7 +172,7 @@ fn differentiate(
             (5, out.whole(context)?),
             (6, norms),
         ];
-        call(context, "by_feature", &parameters.words()?, &windows, grid(rows * k)?)?;
+        context.run(&SPARSE, "by_feature", &parameters.words()?, &windows, grid(rows * k)?)?;
     }
     Ok(out)
 }
@@ -211,12 +210,12 @@ impl Uses {
         let codes = [(1, codes.indices.whole(context)?), (2, codes.values.whole(context)?)];
         let [indices, features] = codes;
         let counted = uses.counts.whole(context)?;
-        call(context, "count", &parameters, &[indices, features, (3, counted)], per_entry)?;
-        call(context, "scan", &parameters, &[(1, counted), (2, starts)], (1, 1))?;
+        context.run(&SPARSE, "count", &parameters, &[indices, features, (3, counted)], per_entry)?;
+        context.run(&SPARSE, "scan", &parameters, &[(1, counted), (2, starts)], (1, 1))?;
         let placing = [indices, features, (3, cursors.whole(context)?), (4, starts), (5, places.whole(context)?)];
-        call(context, "place", &parameters, &placing, per_entry)?;
+        context.run(&SPARSE, "place", &parameters, &placing, per_entry)?;
         let ordering = [(1, places.whole(context)?), (2, uses.entries.whole(context)?), (4, starts)];
-        call(context, "order", &parameters, &ordering, grid(m)?)?;
+        context.run(&SPARSE, "order", &parameters, &ordering, grid(m)?)?;
         Ok(uses)
     }
 
@@ -239,8 +238,7 @@ impl Uses {
         crate::error::check_limit("latents of a piece", range.len(), out.rows())?;
         let flags = if add { 0 } else { FIRST };
         let at_once = context.rows_at_once(out.columns())?;
-        for first in (0..range.len()).step_by(at_once) {
-            let part = first..range.len().min(first + at_once);
+        for part in pieces(range.len(), at_once) {
             let to = out.window(context, part.clone())?;
             let parameters = Parameters {
                 k: self.k,
@@ -257,7 +255,7 @@ impl Uses {
                 (5, rows.whole(context)?),
                 (6, to),
             ];
-            call(context, "accumulate", &parameters.words()?, &windows, grid(part.len())?)?;
+            context.run(&SPARSE, "accumulate", &parameters.words()?, &windows, grid(part.len())?)?;
         }
         Ok(())
     }
@@ -284,16 +282,6 @@ impl Uses {
             (4, self.starts.whole(context)?),
             (6, out.whole(context)?),
         ];
-        call(context, "weigh", &parameters.words()?, &windows, grid(m.div_ceil(64))?)
+        context.run(&SPARSE, "weigh", &parameters.words()?, &windows, grid(m.div_ceil(64))?)
     }
-}
-
-fn call(
-    context: &GpuContext,
-    entry: &'static str,
-    parameters: &[u32],
-    windows: &[(u32, Window<'_>)],
-    groups: (u32, u32),
-) -> Result<()> {
-    context.call(&Call { kernel: &SPARSE, entry, constants: &[], parameters, windows, groups })
 }

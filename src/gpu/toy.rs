@@ -14,14 +14,14 @@ use core::ops::ControlFlow;
 use ndarray::{Array2, ArrayView1};
 
 use super::array::GpuArray;
-use super::context::{Call, GpuContext, grid, word};
+use super::context::{GpuContext, grid, word};
 use super::kernels::TOY;
-use super::optim::{Guard, Moments, adam_rows};
+use super::optim::{Guard, Moments, adam_rows, adam_step};
 use super::random::{Streams, keys};
 use super::reduce::{Term, add_total, row_sums};
 use crate::error::{check_length, check_limit};
 use crate::math::block::BLOCK;
-use crate::math::optim::{AdamStep, Optimizer};
+use crate::math::optim::Optimizer;
 use crate::superposition::backward::Objective;
 use crate::superposition::train::evaluate::evaluate;
 use crate::superposition::train::ranked;
@@ -133,9 +133,8 @@ impl Runs {
             architecture: first.architecture,
             value: law.value(),
         };
-        if matches!(settings.optimizer, Optimizer::Sgd { .. }) {
-            return Err(Error::Unsupported { what: "gradient descent on the device" });
-        }
+        // refused before anything is allocated
+        adam_step(&settings.optimizer, settings.learning_rate, 1)?;
         let (mut seeds, mut theta, mut laws) = (Vec::new(), Vec::new(), Vec::new());
         for (instance, problem) in problems.iter().enumerate() {
             problem.check(settings)?;
@@ -190,15 +189,7 @@ impl Runs {
             }
         }
         let rate = settings.learning_rate * settings.schedule.factor::<f64>(step, settings.steps);
-        let adam = match self.optimizer {
-            Optimizer::AdamW { betas, epsilon, weight_decay } => {
-                AdamStep::new(rate, betas, epsilon, (0.0, rate * weight_decay), step + 1)
-            }
-            Optimizer::Adam { betas, epsilon, weight_decay } => {
-                AdamStep::new(rate, betas, epsilon, (weight_decay, 0.0), step + 1)
-            }
-            Optimizer::Sgd { .. } => return Err(Error::Unsupported { what: "gradient descent on the device" }),
-        };
+        let adam = adam_step(&self.optimizer, rate, step + 1)?;
         let guard = Guard { loss: &self.gate, clip: None };
         adam_rows(context, (&self.theta, &self.moments), 0..self.sizes.runs, (&self.gradient, 0), &adam, guard)
     }
@@ -216,22 +207,20 @@ impl Runs {
         let [of_runs, of_n, of_m, of_blocks, batch] = [runs, n, m, blocks, self.sizes.batch].map(word);
         let (architecture, value) = codes(self.sizes)?;
         let parameters = [of_runs?, of_n?, of_m?, of_blocks?, batch?, architecture, value, 0, 0, 0, 0, 0];
-        context.call(&Call {
-            kernel: &TOY,
-            entry: "forward",
-            constants: &[],
-            parameters: &parameters,
-            windows: &[(1, theta), (2, law), (3, words), (4, scratch), (5, losses)],
-            groups: grid(runs * blocks)?,
-        })?;
-        context.call(&Call {
-            kernel: &TOY,
-            entry: "gradients",
-            constants: &[],
-            parameters: &parameters,
-            windows: &[(2, law), (3, words), (4, scratch), (5, gradient)],
-            groups: grid(runs * n.div_ceil(16) * m.div_ceil(16))?,
-        })?;
+        context.run(
+            &TOY,
+            "forward",
+            &parameters,
+            &[(1, theta), (2, law), (3, words), (4, scratch), (5, losses)],
+            grid(runs * blocks)?,
+        )?;
+        context.run(
+            &TOY,
+            "gradients",
+            &parameters,
+            &[(2, law), (3, words), (4, scratch), (5, gradient)],
+            grid(runs * n.div_ceil(16) * m.div_ceil(16))?,
+        )?;
         // 0 times what is not finite is NaN, and stays
         add_total(context, &self.losses, Term::Value, 0.0, &mut self.gate)
     }

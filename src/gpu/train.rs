@@ -21,7 +21,7 @@ use core::ops::Range;
 use ndarray::{Array1, Array2, ArrayRef2, ArrayView2};
 
 use super::array::GpuArray;
-use super::context::GpuContext;
+use super::context::{GpuContext, pieces};
 use super::encode::search;
 use super::gemm::{Product, multiply_into};
 use super::optim::{Guard, Moments, adam_rows, normalise_unless, project_gradient};
@@ -32,10 +32,10 @@ use super::select::{Rules, TopK};
 use super::sparse::{Uses, by_features, by_signed_features, decode, residual};
 use crate::error::check_not_empty;
 use crate::math::optim::AdamStep;
-use crate::sae::train::{Adam, Pair, SaeStep, SaeTraining, Trainer};
+use crate::sae::train::{Pair, SaeStep, SaeTraining, Trainer};
 use crate::sae::{Activation, AuxK, AuxNormalisation, Loss, LossTerms, Sae, Sparsity};
 use crate::sae::{aux, fused};
-use crate::{Error, Result};
+use crate::{Error, Result, Scalar};
 
 /// Latents whose gradients are held at once.
 const LATENTS: usize = 4096;
@@ -228,7 +228,7 @@ impl GpuTrainer {
         let mut by_output = decode(context, &codes, &self.sae.w_dec, &self.sae.b_dec)?;
         let squares = residual(context, &mut by_output, x, 2.0 * scale)?;
         let (mut value, mut penalty) = (context.zeros(1, 1)?, context.zeros(1, 1)?);
-        let per_feature = l1(loss).map_or(0.0, |coefficient| narrow(coefficient / rows as f64));
+        let per_feature = l1(loss).map_or(0.0, |coefficient| f32::of(coefficient / rows as f64));
         if per_feature != 0.0 {
             add_total(context, &codes.values, Term::Value, per_feature, &mut penalty)?;
             add_total(context, &penalty, Term::Value, 1.0, &mut value)?;
@@ -286,15 +286,15 @@ impl GpuTrainer {
         let mut divisor = context.zeros(1, 1)?;
         if aux.normalisation == AuxNormalisation::ResidualVariance {
             let mut mean = context.zeros(1, d)?;
-            add_column_sums(context, by_output, Term::Value, narrow(1.0 / rows as f64), &mut mean)?;
-            let scale = narrow(1.0 / (rows as f64 * f64::from(slope) * f64::from(slope)));
+            add_column_sums(context, by_output, Term::Value, f32::of(1.0 / rows as f64), &mut mean)?;
+            let scale = f32::of(1.0 / (rows as f64 * f64::from(slope) * f64::from(slope)));
             add_total(context, &centre(context, by_output, &mean)?, Term::Square, scale, &mut divisor)?;
         } else {
             divisor.write(&Array2::from_elem((1, 1), batch.variance))?;
         }
         let dead = total(context, &self.dead, Term::Active)?;
         let most = aux.scale_by_dead.then_some(aux.k);
-        let weight = share(context, &divisor, (&dead, most), narrow(aux.coefficient / rows as f64))?;
+        let weight = share(context, &divisor, (&dead, most), f32::of(aux.coefficient / rows as f64))?;
         let mut error = decode(context, &codes, &self.sae.w_dec, &context.zeros(1, d)?)?;
         blend(context, by_output, slope.recip(), &mut error)?;
         add_total(context, &error, Term::Square, 1.0, value)?;
@@ -323,12 +323,10 @@ impl GpuTrainer {
         let together = LATENTS.min(context.rows_at_once(d)?).min(m);
         let squares = match self.settings.clip_norm {
             None => None,
-            Some(clip) => Some((narrow(clip), self.squares(context, source, [&by_b_enc, &by_b_dec], together)?)),
+            Some(clip) => Some((f32::of(clip), self.squares(context, source, [&by_b_enc, &by_b_dec], together)?)),
         };
         let guard = Guard { loss, clip: squares.as_ref().map(|(clip, squares)| (*clip, squares)) };
-        let learning_rate = self.settings.learning_rate.at(self.step, self.settings.steps);
-        let Adam { betas, epsilon } = self.settings.adam;
-        let adam = AdamStep::new(learning_rate, betas, epsilon, (0.0, 0.0), self.step + 1);
+        let (learning_rate, adam) = self.settings.adam_at(self.step);
         self.move_latents(context, source, Move { adam: &adam, guard }, together)?;
         adam_rows(context, (&self.sae.b_enc, &self.b_enc), 0..1, (&by_b_enc, 0), &adam, guard)?;
         adam_rows(context, (&self.sae.b_dec, &self.b_dec), 0..1, (&by_b_dec, 0), &adam, guard)?;
@@ -339,8 +337,7 @@ impl GpuTrainer {
     fn move_latents(&mut self, context: &GpuContext, source: &Source<'_>, by: Move<'_>, together: usize) -> Result<()> {
         let (m, d) = self.sae.w_enc.dim();
         let [mut by_dec, mut by_enc] = self.gradients(context, together, d)?;
-        for first in (0..m).step_by(together) {
-            let latents = first..m.min(first + together);
+        for latents in pieces(m, together) {
             self.differentiate(context, source, latents.clone(), [&mut by_dec, &mut by_enc])?;
             adam_rows(context, (&self.sae.w_dec, &self.w_dec), latents.clone(), (&by_dec, 0), by.adam, by.guard)?;
             adam_rows(context, (&self.sae.w_enc, &self.w_enc), latents, (&by_enc, 0), by.adam, by.guard)?;
@@ -385,8 +382,7 @@ impl GpuTrainer {
     ) -> Result<GpuArray<f32>> {
         let mut squares = context.zeros(1, 1)?;
         let (m, d) = self.sae.w_enc.dim();
-        for first in (0..m).step_by(together) {
-            let latents = first..m.min(first + together);
+        for latents in pieces(m, together) {
             let [mut by_dec, mut by_enc] = self.gradients(context, latents.len(), d)?;
             self.differentiate(context, source, latents, [&mut by_dec, &mut by_enc])?;
             add_total(context, &by_dec, Term::Square, 1.0, &mut squares)?;
@@ -448,11 +444,6 @@ fn l1(loss: &Loss) -> Option<f64> {
         Sparsity::Lp { coefficient, .. } => Some(coefficient),
         _ => None,
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is what is asked for")]
-fn narrow(x: f64) -> f32 {
-    x as f32
 }
 
 fn check_covered(sae: &Sae<f32>, settings: &SaeTraining) -> Result<()> {

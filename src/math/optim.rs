@@ -134,16 +134,11 @@ impl<T: Scalar> OptimizerState<T> {
         self.optimizer.check()?;
         check_each("learning_rate", &[learning_rate], "finite", f64::is_finite)?;
         self.steps += 1;
-        match self.optimizer {
-            Optimizer::Sgd { momentum, weight_decay } => {
-                self.sgd(parameter, gradient, learning_rate, momentum, weight_decay);
-            }
-            Optimizer::Adam { betas, epsilon, weight_decay } => {
-                self.adam(parameter, gradient, learning_rate, betas, epsilon, (weight_decay, 0.0));
-            }
-            Optimizer::AdamW { betas, epsilon, weight_decay } => {
-                self.adam(parameter, gradient, learning_rate, betas, epsilon, (0.0, learning_rate * weight_decay));
-            }
+        if let Optimizer::Sgd { momentum, weight_decay } = self.optimizer {
+            self.sgd(parameter, gradient, learning_rate, momentum, weight_decay);
+        }
+        if let Some(step) = AdamStep::of(&self.optimizer, learning_rate, self.steps) {
+            step.apply(parameter, gradient, &mut self.first, &mut self.second);
         }
         Ok(())
     }
@@ -165,20 +160,6 @@ impl<T: Scalar> OptimizerState<T> {
             *u = momentum * *u + (g + decay * *theta);
             *theta -= rate * *u;
         }
-    }
-
-    /// See [`AdamStep::new`] for `decay`.
-    fn adam(
-        &mut self,
-        parameter: &mut [T],
-        gradient: &[T],
-        rate: f64,
-        betas: (f64, f64),
-        epsilon: f64,
-        decay: (f64, f64),
-    ) {
-        let step = AdamStep::new(rate, betas, epsilon, decay, self.steps);
-        step.apply(parameter, gradient, &mut self.first, &mut self.second);
     }
 }
 
@@ -207,6 +188,19 @@ impl<T: Scalar> AdamStep<T> {
             epsilon: T::of(epsilon),
             coupled: T::of(decay.0),
             keep: T::of(1.0 - decay.1),
+        }
+    }
+
+    /// Step number `t`, from 1, of an optimiser; `None` for one without a second moment.
+    pub(crate) fn of(optimizer: &Optimizer, rate: f64, t: usize) -> Option<Self> {
+        match *optimizer {
+            Optimizer::Sgd { .. } => None,
+            Optimizer::Adam { betas, epsilon, weight_decay } => {
+                Some(Self::new(rate, betas, epsilon, (weight_decay, 0.0), t))
+            }
+            Optimizer::AdamW { betas, epsilon, weight_decay } => {
+                Some(Self::new(rate, betas, epsilon, (0.0, rate * weight_decay), t))
+            }
         }
     }
 

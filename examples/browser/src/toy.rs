@@ -79,14 +79,12 @@ impl Toy {
         for _ in 0..steps {
             let x = self.law.sample(BATCH, self.seed.child(STEP, self.step as u64))?;
             let (loss, gradient) = self.model.loss_and_gradient(&x, &self.importance, Reduction::FeatureSum)?;
-            let [weight, bias] = &mut self.states;
-            let flat = |x: Option<&'_ [f32]>| x.map(<[f32]>::to_vec).unwrap_or_default();
-            let (by_weight, by_bias) = (flat(gradient.weight.as_slice()), flat(gradient.bias.as_slice()));
-            if let Some(parameters) = self.model.weight.as_slice_mut() {
-                weight.step(parameters, &by_weight, LEARNING_RATE)?;
-            }
-            if let Some(parameters) = self.model.bias.as_slice_mut() {
-                bias.step(parameters, &by_bias, LEARNING_RATE)?;
+            let parts = [
+                (self.model.weight.as_slice_mut(), gradient.weight.as_slice()),
+                (self.model.bias.as_slice_mut(), gradient.bias.as_slice()),
+            ];
+            for (state, (parameters, gradient)) in self.states.iter_mut().zip(parts) {
+                state.step(parameters.unwrap_or_default(), gradient.unwrap_or_default(), LEARNING_RATE)?;
             }
             self.step += 1;
             sum += f64::from(loss);

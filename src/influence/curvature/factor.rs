@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayRef2, Axis, Slice, concatenate};
+use ndarray::{Array1, Array2, ArrayRef2, Axis, CowArray, Ix2, Slice, concatenate};
 
 use super::covariance::assemble;
 use super::sealed::{read_numbers, write_numbers};
@@ -237,6 +237,12 @@ impl<T: Scalar> Rotation<T> {
         self.apply(x, false)
     }
 
+    /// [`Self::forward`] of rows that are kept: nothing is copied where nothing is turned.
+    pub(crate) fn forward_of<'x>(&self, x: &'x Array2<T>) -> Result<CowArray<'x, T, Ix2>> {
+        check_length("columns to rotate", x.ncols(), self.size)?;
+        Ok(if self.is_identity() { x.view().into() } else { self.turn(x, false)?.into() })
+    }
+
     /// `X Qᵀ`.
     pub(crate) fn back(&self, x: Array2<T>) -> Result<Array2<T>> {
         self.apply(x, true)
@@ -254,15 +260,14 @@ impl<T: Scalar> Rotation<T> {
 
     fn apply(&self, x: Array2<T>, back: bool) -> Result<Array2<T>> {
         check_length("columns to rotate", x.ncols(), self.size)?;
+        if self.is_identity() { Ok(x) } else { self.turn(&x, back) }
+    }
+
+    /// `X Q` or `X Qᵀ` of a basis that is not the coordinate axes.
+    fn turn(&self, x: &ArrayRef2<T>, back: bool) -> Result<Array2<T>> {
         match &self.vectors[..] {
-            [] => Ok(x),
-            [q] => {
-                if back {
-                    product(&x, &q.t())
-                } else {
-                    product(&x, q)
-                }
-            }
+            [q] if back => product(x, &q.t()),
+            [q] => product(x, q),
             blocks => {
                 let mut parts = vec![];
                 let mut start = 0;

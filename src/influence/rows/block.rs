@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayRef2, Axis, Slice};
 
 use super::LayerRows;
 use crate::math::gemm::product;
@@ -46,9 +46,14 @@ impl<U: Scalar> Block<U> {
 
     /// `G_e` of example `first + index`.
     pub(crate) fn gradient(&self, index: usize) -> Result<Array2<U>> {
-        let rows = ndarray::Slice::from(self.rows_of(index));
-        product(&self.g.slice_axis(Axis(0), rows).t(), &self.a.slice_axis(Axis(0), rows))
+        gradient_of(&self.g, &self.a, self.rows_of(index))
     }
+}
+
+/// `Σ_t g_t a_tᵀ` over some rows.
+pub(crate) fn gradient_of<U: Scalar>(g: &ArrayRef2<U>, a: &ArrayRef2<U>, rows: Range<usize>) -> Result<Array2<U>> {
+    let rows = Slice::from(rows);
+    product(&g.slice_axis(Axis(0), rows).t(), &a.slice_axis(Axis(0), rows))
 }
 
 impl<T: Scalar> LayerRows<'_, T> {

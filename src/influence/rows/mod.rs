@@ -27,7 +27,7 @@ use crate::math::gemm::{add_product_into, product};
 use crate::math::reduce::dot;
 use crate::{Error, Result, Scalar};
 
-pub(crate) use block::Block;
+pub(crate) use block::{Block, gradient_of};
 
 /// Most examples of one set of rows.
 const MAX_EXAMPLES: usize = 1 << 26;

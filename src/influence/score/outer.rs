@@ -103,8 +103,8 @@ struct Prepared<'a, T> {
 /// The sum over the coordinates of the first side, in its own coordinates or in the eigenbasis.
 fn by_coordinate<T: Scalar>([x, y]: [Side<'_, T>; 2], filter: ArrayView2<'_, T>, own: bool) -> Result<Array2<T>> {
     let (queries, rows) = (x.queries.nrows(), x.rows.nrows());
-    let rows_y = y.rotation.forward(y.rows.to_owned())?;
-    let rows_x = if own { x.rows.to_owned() } else { x.rotation.forward(x.rows.to_owned())? };
+    let rows_y = y.rotation.forward_of(y.rows)?;
+    let rows_x = if own { x.rows.view().into() } else { x.rotation.forward_of(x.rows)? };
     let size = if own { SPARSE_ROWS } else { ROWS };
     let mut chunks: Vec<_> = rows_x
         .axis_chunks_iter(Axis(0), size)
@@ -167,7 +167,7 @@ impl<T: Scalar> Chunk<T> {
     fn new(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, gathers: bool) -> Self {
         Self {
             x: x.t().as_standard_layout().into_owned(),
-            packed: PackedColumns::new(y),
+            packed: if gathers { PackedColumns::default() } else { PackedColumns::new(y) },
             y: gathers.then(|| y.to_owned()),
             scores: Vec::new(),
             values: Vec::new(),

@@ -19,11 +19,11 @@
 
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2, Slice};
 
 use crate::error::{check_each, check_limit};
 use crate::influence::curvature::{LayerSpec, Preconditioner, Rotation};
-use crate::influence::rows::Block;
+use crate::influence::rows::{Block, gradient_of};
 use crate::influence::score::outer::{self, Side};
 use crate::influence::{Examples, LayerRows};
 use crate::math::eigen::TruncatedSvd;
@@ -241,8 +241,8 @@ impl<T: Scalar> LayerQueries<T> {
         let (rows, examples) = (block.rows.len(), block.n_examples());
         let forming = rows + self.n * examples < self.n * rows;
         match &self.form {
-            Form::Dense(v) if forming => formed(v, &self.turned(block)?),
-            Form::Outer { .. } if forming => formed(&self.dense(0..self.n), &self.turned(block)?),
+            Form::Dense(v) if forming => formed(v, &self.turned(block)?, block),
+            Form::Outer { .. } if forming => formed(&self.dense(0..self.n), &self.turned(block)?, block),
             _ => Ok(sum_rows(&self.row_scores(block)?, block)),
         }
     }
@@ -252,9 +252,9 @@ impl<T: Scalar> LayerQueries<T> {
         let mut out = Array2::zeros((self.n, block.rows.len()));
         match &self.form {
             Form::LowRank { left, right, rank } => {
-                let block = self.turned(block)?;
-                let mut parts = product(&block.g, left)?;
-                parts *= &product(&block.a, right)?;
+                let [rows_g, rows_a] = self.turned(block)?;
+                let mut parts = product(&rows_g, left)?;
+                parts *= &product(&rows_a, right)?;
                 for (row, line) in parts.rows().into_iter().enumerate() {
                     for query in 0..self.n {
                         out[[query, row]] =
@@ -268,11 +268,11 @@ impl<T: Scalar> LayerQueries<T> {
                 return outer::scores([side(g, &block.g, turn_g), side(a, &block.a, turn_a)], filter);
             }
             Form::Dense(v) => {
-                let block = self.turned(block)?;
+                let [rows_g, rows_a] = self.turned(block)?;
                 for (v, mut to) in v.rows().into_iter().zip(out.rows_mut()) {
                     let v = self.matrix(v.as_slice().unwrap_or_default())?;
-                    let through = product(&block.g, &v)?;
-                    for ((to, x), y) in to.iter_mut().zip(through.rows()).zip(block.a.rows()) {
+                    let through = product(&rows_g, &v)?;
+                    for ((to, x), y) in to.iter_mut().zip(through.rows()).zip(rows_a.rows()) {
                         *to = crate::math::reduce::dot(&x, &y)?;
                     }
                 }
@@ -299,11 +299,10 @@ impl<T: Scalar> LayerQueries<T> {
         out
     }
 
-    /// Rows in the coordinates of the queries.
-    fn turned(&self, block: &Block<T>) -> Result<Block<T>> {
+    /// `g` and `a` of a block in the coordinates of the queries.
+    fn turned<'b>(&self, block: &'b Block<T>) -> Result<[CowArray<'b, T, Ix2>; 2]> {
         let [gradient, activation] = &self.turn;
-        let (g, a) = (gradient.forward(block.g.clone())?, activation.forward(block.a.clone())?);
-        Ok(Block { first: block.first, g, a, starts: block.starts.clone(), rows: block.rows.clone() })
+        Ok([gradient.forward_of(&block.g)?, activation.forward_of(&block.a)?])
     }
 }
 
@@ -332,8 +331,8 @@ fn spectral_bound(v: &Array2<f64>) -> f64 {
     frobenius.min(libm::sqrt(largest(Axis(0))) * libm::sqrt(largest(Axis(1))))
 }
 
-/// Scores from the gradients of the examples themselves.
-fn formed<T: Scalar>(v: &Array2<T>, block: &Block<T>) -> Result<Array2<T>> {
+/// Scores from the gradients of the examples themselves; `rows` are those of the block, turned.
+fn formed<T: Scalar>(v: &Array2<T>, [g, a]: &[CowArray<'_, T, Ix2>; 2], block: &Block<T>) -> Result<Array2<T>> {
     /// Examples whose gradients exist at once.
     const GROUP: usize = 16;
     let mut out = Array2::zeros((v.nrows(), block.n_examples()));
@@ -341,7 +340,8 @@ fn formed<T: Scalar>(v: &Array2<T>, block: &Block<T>) -> Result<Array2<T>> {
         let group = first..block.n_examples().min(first + GROUP);
         let mut gradients = Array2::zeros((group.len(), v.ncols()));
         for (example, mut to) in group.clone().zip(gradients.rows_mut()) {
-            to.iter_mut().zip(&block.gradient(example)?).for_each(|(to, g)| *to = *g);
+            let gradient = gradient_of(g, a, block.rows_of(example))?;
+            to.iter_mut().zip(&gradient).for_each(|(to, g)| *to = *g);
         }
         out.slice_axis_mut(Axis(1), Slice::from(group)).assign(&product(v, &gradients.t())?);
     }

@@ -145,6 +145,7 @@ impl<T: Scalar> PackedRows<T> {
 }
 
 /// Columns of a right operand that is used again and again.
+#[derive(Default)]
 pub(crate) struct PackedColumns<T> {
     n: usize,
     k: usize,
@@ -154,7 +155,7 @@ pub(crate) struct PackedColumns<T> {
 impl<T: Scalar> PackedColumns<T> {
     /// Packs `b: (k, n)`, given by its columns `lines: (n, k)`.
     pub(crate) fn new(lines: ArrayView2<'_, T>) -> Self {
-        let mut columns = Self { n: 0, k: 0, panels: Vec::new() };
+        let mut columns = Self::default();
         columns.pack(lines);
         columns
     }

@@ -6,6 +6,7 @@ use super::resample::ResampleRule;
 use super::schedule::{KAnnealing, LearningRate, PAnnealing, Shape, WarmUp};
 use super::threshold::ThresholdRule;
 use crate::error::check_each;
+use crate::math::optim::AdamStep;
 use crate::sae::{Activation, Loss, Sae, Sparsity};
 use crate::{Error, Result, Scalar, Seed};
 
@@ -140,6 +141,13 @@ impl SaeTraining {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The learning rate of the step after `step` others, and how it will move the parameters.
+    pub(crate) fn adam_at<T: Scalar>(&self, step: usize) -> (f64, AdamStep<T>) {
+        let learning_rate = self.learning_rate.at(step, self.steps);
+        let Adam { betas, epsilon } = self.adam;
+        (learning_rate, AdamStep::new(learning_rate, betas, epsilon, (0.0, 0.0), step + 1))
     }
 
     /// The loss as it is at `step`, with the coefficient and power that hold there.

@@ -146,7 +146,7 @@ impl<T: Scalar> Trainer<T> {
         if !share.terms.total().is_finite() {
             return Err(Error::Diverged { step: self.step, instance: 0 });
         }
-        let (rows, (learning_rate, adam)) = (share.rows, self.adam());
+        let (rows, (learning_rate, adam)) = (share.rows, self.settings.adam_at(self.step));
         let outcome = self.apply_share(share, &adam)?;
         let report = self.follow(rows, outcome, (learning_rate, false));
         self.follow_average();

@@ -8,10 +8,9 @@ use ndarray::{Array2, ArrayRef2, Axis};
 use super::adam::{Moments, lay_out};
 use super::resample::{draw_inputs, resample, resample_probabilities};
 use super::schedule::continued_coefficient;
-use super::settings::{Adam, SaeTraining};
+use super::settings::SaeTraining;
 use super::threshold::ThresholdTracker;
 use crate::error::check_length;
-use crate::math::optim::AdamStep;
 use crate::sae::decoder_norm::normalise_rows;
 use crate::sae::fused;
 use crate::sae::{Activation, LossTerms, Sae, Sparsity};
@@ -234,13 +233,6 @@ impl<T: Scalar> Trainer<T> {
         outcome
     }
 
-    /// The learning rate of the next step, and how it will move the parameters.
-    pub(super) fn adam(&self) -> (f64, AdamStep<T>) {
-        let learning_rate = self.settings.learning_rate.at(self.step, self.settings.steps);
-        let Adam { betas, epsilon } = self.settings.adam;
-        (learning_rate, AdamStep::new(learning_rate, betas, epsilon, (0.0, 0.0), self.step + 1))
-    }
-
     /// Puts back a top-k activation that was annealed; others were trained and stay.
     fn restore_activation(&mut self, own: Activation<T>) {
         if matches!(own, Activation::TopK { .. }) {
@@ -251,7 +243,7 @@ impl<T: Scalar> Trainer<T> {
     fn step_normalised(&mut self, x: &Array2<T>, target: Option<&ArrayRef2<T>>) -> Result<SaeStep<T>> {
         let loss = self.settings.loss_at(self.step, self.coefficient);
         let dead = (self.tokens > 0).then(|| self.dead());
-        let (learning_rate, adam) = self.adam();
+        let (learning_rate, adam) = self.settings.adam_at(self.step);
         let fused = self.settings.fused && fused::covers(&self.sae, &loss, target.is_some(), self.l0);
         let outcome = if fused {
             let context = fused::Context { loss: &loss, settings: &self.settings, dead: dead.as_deref(), adam };

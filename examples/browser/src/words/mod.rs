@@ -9,7 +9,7 @@ mod model;
 use limpid::attribution::gradient::{InputXGradient, IntegratedGradients};
 use limpid::attribution::perturbation::LeaveOneOut;
 use limpid::attribution::target::ContrastLogitDifference;
-use limpid::attribution::{Attribution, Explainer, Forward};
+use limpid::attribution::{Attribution, Explainer};
 use limpid::math::pointwise::softmax;
 use limpid::{Error, Seed};
 use ndarray::{Array2, Axis};
@@ -69,7 +69,7 @@ impl Classifier {
     /// Those of the model.
     pub fn accuracy(&mut self) -> Result<f64> {
         let (texts, labels) = self.sentences(TEST, 0, HELD_OUT);
-        let logits = self.logits(&self.trainer.model.look_up(&texts))?;
+        let logits = self.trainer.model.logits(&self.trainer.model.look_up(&texts))?;
         let right = logits.rows().into_iter().zip(&labels).filter(|(z, label)| usize::from(z[1] > z[0]) == **label);
         Ok(right.count() as f64 / HELD_OUT as f64)
     }
@@ -85,10 +85,10 @@ impl Classifier {
         let x = self.trainer.model.look_up(core::slice::from_ref(&tokens));
         let found = attribute(&mut self.trainer.model, &x, method)?;
         let values: Vec<f32> = by_token(&found.values);
-        let probability = softmax(&self.logits(&x)?)?[[0, PRAISE]];
+        let probability = softmax(&self.trainer.model.logits(&x)?)?[[0, PRAISE]];
         let base = match &found.base_value {
             Some(base) => base[0],
-            None => difference(&self.logits(&Array2::zeros(x.raw_dim()))?),
+            None => difference(&self.trainer.model.logits(&Array2::zeros(x.raw_dim()))?),
         };
         let token = |((word, token), value): ((&&str, &Option<usize>), &f32)| json!({ "text": word, "known": token.is_some(), "value": token.map(|_| value) });
         let answer = json!({
@@ -107,13 +107,6 @@ impl Classifier {
         let mut stream = self.seed.stream(purpose, item as u64);
         let sentences = (0..count).map(|_| self.grammar.sentence(&mut stream));
         sentences.map(|sentence| (sentence.words.into_iter().map(Some).collect(), usize::from(sentence.praise))).unzip()
-    }
-
-    fn logits(&self, x: &Array2<f32>) -> limpid::Result<Array2<f32>> {
-        let mut model = self.trainer.model.clone();
-        let mut logits = Array2::zeros((x.nrows(), model.n_outputs()));
-        model.forward(x, &mut logits)?;
-        Ok(logits)
     }
 }
 

@@ -76,6 +76,11 @@ impl Model {
         })
     }
 
+    /// Logits `(b, CLASSES)`.
+    pub(super) fn logits(&self, x: &ArrayRef2<f32>) -> Result<Array2<f32>> {
+        Ok(self.run(x)?.logits)
+    }
+
     fn run(&self, x: &ArrayRef2<f32>) -> Result<Pass> {
         let b = x.nrows();
         let at = |row: usize, column: usize| -> f32 {
@@ -130,7 +135,7 @@ impl Forward<f32> for Model {
     }
 
     fn forward(&mut self, x: &ArrayRef2<f32>, out: &mut ArrayRef2<f32>) -> Result<()> {
-        out.assign(&self.run(x)?.logits);
+        out.assign(&self.logits(x)?);
         Ok(())
     }
 }
@@ -185,10 +190,8 @@ impl Trainer {
             (bias.as_slice_mut(), gradients.bias.as_slice()),
             (readout.as_slice_mut(), gradients.readout.as_slice()),
         ];
-        for (state, (parameter, gradient)) in self.states.iter_mut().zip(parts) {
-            if let (Some(parameter), Some(gradient)) = (parameter, gradient) {
-                state.step(parameter, gradient, LEARNING_RATE)?;
-            }
+        for (state, (parameters, gradient)) in self.states.iter_mut().zip(parts) {
+            state.step(parameters.unwrap_or_default(), gradient.unwrap_or_default(), LEARNING_RATE)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use limpid::Seed;
 use limpid::math::random::{below, uniform};
 use limpid::sae::train::{LearningRate, SaeTraining, Trainer};
-use limpid::sae::{Activation, Loss, Sae, Sparsity, StraightThrough};
+use limpid::sae::{Activation, Loss, PreparedSae, Sae, Sparsity, StraightThrough};
 use ndarray::{Array1, Array2};
 use serde_json::json;
 
@@ -91,6 +91,7 @@ pub fn encode(options: &Options) -> Result<String, String> {
     let text = |error: limpid::Error| error.to_string();
     let (sae, _) = autoencoder(options, d, m, k)?;
     let x = samples(&dictionary(d, m)?, batch, 0);
+    let sae = PreparedSae::new(sae).map_err(text)?;
     let codes = sae.encode_sparse(&x).map_err(text)?;
     let start = Instant::now();
     let mut active = 0;

@@ -123,8 +123,14 @@ impl<T: Scalar> Sae<T> {
     /// As [`Sae::encode`].
     pub fn encode_sparse(&self, x: &ArrayRef2<T>) -> Result<Codes<T>> {
         self.check_input(x)?;
+        self.codes(x, &mut fused::Workspace::default())
+    }
+
+    /// [`Sae::encode_sparse`] of what was checked.
+    pub(super) fn codes(&self, x: &ArrayRef2<T>, workspace: &mut fused::Workspace<T>) -> Result<Codes<T>> {
         let (x, _) = self.normalisation.apply(x)?;
-        fused::encode(self, &x).unwrap_or_else(|| Codes::from_dense(&self.encode_normalised(&x, false)?))
+        let dense = || Codes::from_dense(&self.encode_normalised(&x, false)?);
+        fused::encode(self, &x, workspace).unwrap_or_else(dense)
     }
 
     /// As [`Sae::decode`], from active features: the cost grows with them, not with all latents.
@@ -133,6 +139,11 @@ impl<T: Scalar> Sae<T> {
     /// As [`Sae::decode`].
     pub fn decode_sparse(&self, codes: &Codes<T>) -> Result<Array2<T>> {
         self.check()?;
+        self.decode_codes(codes)
+    }
+
+    /// [`Sae::decode_sparse`] by weights that were checked.
+    pub(super) fn decode_codes(&self, codes: &Codes<T>) -> Result<Array2<T>> {
         if self.w_skip.is_some() {
             return Err(Error::Unsupported { what: "decoding of a skip transcoder without its input" });
         }

@@ -25,8 +25,8 @@ pub struct Reconstruction<T> {
 impl<T: Scalar> Sae<T> {
     /// Features `(b, m)` of `x: (b, d_in)`.
     ///
-    /// All weights are checked at every call, which is nothing for a batch and most of the time for one sample;
-    /// [`CompactSae`](super::CompactSae) checks once and is made for single samples.
+    /// All weights are checked at every call, which is nothing for a large batch and most of the time for one sample:
+    /// [`PreparedSae`](super::PreparedSae) checks once, and [`CompactSae`](super::CompactSae) is made for single samples.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::NotFinite`], and those of [`Sae::check`] and of the normalisation.

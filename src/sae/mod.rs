@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod model;
 pub mod normalisation;
 mod penalty;
+pub mod prepared;
 pub mod train;
 
 pub use activation::Activation;
@@ -34,3 +35,4 @@ pub use init::{DecoderLaw, GeometricMedian, Initialisation, geometric_median};
 pub use loss::{AuxK, AuxNormalisation, GateLoss, LayerNorms, Loss, ReconstructionLoss, Sparsity, StraightThrough};
 pub use model::Sae;
 pub use normalisation::{InputNormalisation, Restore, expected_average_scale, unit_mean_square_scale};
+pub use prepared::PreparedSae;

@@ -133,6 +133,11 @@ impl<T: Scalar> Sae<T> {
     /// Checks an input `x: (b, d_in)`.
     pub(super) fn check_input(&self, x: &ArrayRef2<T>) -> Result<()> {
         self.check()?;
+        self.check_batch(x)
+    }
+
+    /// Checks an input `x: (b, d_in)` of an autoencoder that was checked.
+    pub(super) fn check_batch(&self, x: &ArrayRef2<T>) -> Result<()> {
         check_shape("x", x, &[x.nrows(), self.d_in()])?;
         check_finite("x", x)
     }

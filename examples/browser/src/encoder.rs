@@ -1,14 +1,14 @@
 //! A batch through a TopK autoencoder: what `benches/peers/` measures.
 
 use limpid::math::random::fill_normal;
-use limpid::sae::{Activation, Sae};
+use limpid::sae::{Activation, PreparedSae, Sae};
 use limpid::{Result, Seed};
 use ndarray::Array2;
 
 /// An autoencoder and a batch.
 #[derive(Debug)]
 pub struct Encoder {
-    sae: Sae<f32>,
+    sae: PreparedSae<f32>,
     batch: Array2<f32>,
 }
 
@@ -22,13 +22,13 @@ impl Encoder {
         let mut batch = vec![0.0; rows.saturating_mul(d)];
         fill_normal(&mut Seed(2).stream(0, 0), 1.0, &mut batch);
         let batch = Array2::from_shape_fn((rows, d), |(i, j)| batch[i * d + j]);
-        Ok(Self { sae, batch })
+        Ok(Self { sae: PreparedSae::new(sae)?, batch })
     }
 
     /// Sum of the active features.
     ///
     /// # Errors
-    /// Those of [`Sae::encode_sparse`].
+    /// Those of [`PreparedSae::encode_sparse`].
     pub fn encode(&self, times: usize) -> Result<f64> {
         let mut sum = 0.0;
         for _ in 0..times {
@@ -41,7 +41,7 @@ impl Encoder {
     /// The encoder, row by row.
     #[must_use]
     pub fn weights(&self) -> Vec<f32> {
-        self.sae.w_enc.iter().copied().collect()
+        self.sae.sae().w_enc.iter().copied().collect()
     }
 
     /// The batch, row by row.

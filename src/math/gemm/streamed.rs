@@ -63,6 +63,24 @@ pub(crate) fn for_each_tile<T: Scalar, V: Send>(
     }
 }
 
+/// [`for_each_tile`] with a right operand that was packed before.
+pub(crate) fn for_each_tile_of<T: Scalar, V: Send>(
+    a: ArrayView2<'_, T>,
+    b: &PackedColumns<T>,
+    states: &mut [V],
+    consume: impl Fn(&mut V, Tile<'_, T>) + Sync + Send,
+) {
+    let (m, k) = a.dim();
+    debug_assert_eq!(k, b.k);
+    let a = Operand::new(a);
+    par::for_each_mut(states, |block, state| {
+        let rows = block * TILE_ROWS..m.min((block + 1) * TILE_ROWS);
+        if !rows.is_empty() {
+            tiles(&a, &b.panels, k, rows, &(0..b.n), |tile| consume(state, tile));
+        }
+    });
+}
+
 /// Packs all inner indices of some columns: for each panel of columns its blocks of [`DEPTH`] one after another.
 fn pack_columns<T: Scalar>(b: &Operand<'_, T>, columns: &Range<usize>, k: usize, packed: &mut [T]) {
     let panel = width::<T>() * k;
@@ -145,7 +163,7 @@ impl<T: Scalar> PackedRows<T> {
 }
 
 /// Columns of a right operand that is used again and again.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct PackedColumns<T> {
     n: usize,
     k: usize,
@@ -222,15 +240,19 @@ mod tests {
         for &(m, k, n) in sizes {
             let (a, b) = (noise(m, k, 0), noise(n, k, 1));
             let expected = product(&a, &b.t()).unwrap();
-            let mut states = vec![Vec::new(); row_blocks(m)];
-            for_each_tile(a.view(), b.t(), &mut Vec::new(), &mut states, |state: &mut Vec<Vec<f32>>, tile| {
+            let gather = |state: &mut Vec<Vec<f32>>, tile: Tile<'_, f32>| {
                 let wide = tile.columns.len();
                 state.resize(tile.values.len() / wide, Vec::new());
                 assert_eq!(state[0].len(), tile.columns.start, "columns ascend without gaps");
                 state.iter_mut().zip(tile.values.chunks(wide)).for_each(|(row, values)| row.extend(values));
-            });
-            let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
-            assert_eq!(total, expected.clone().into_raw_vec_and_offset().0, "{m}x{k}x{n}");
+            };
+            let mut states = [vec![Vec::new(); row_blocks(m)], vec![Vec::new(); row_blocks(m)]];
+            for_each_tile(a.view(), b.t(), &mut Vec::new(), &mut states[0], gather);
+            for_each_tile_of(a.view(), &PackedColumns::new(b.view()), &mut states[1], gather);
+            for states in states {
+                let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
+                assert_eq!(total, expected.clone().into_raw_vec_and_offset().0, "{m}x{k}x{n}");
+            }
             let (rows, mut columns) = (PackedRows::new(a.view()), PackedColumns::new(noise(n + 20, k, 2).view()));
             columns.pack(b.view());
             let mut packed = Array2::<f32>::zeros((m, n));

@@ -21,6 +21,7 @@ mod select;
 
 pub(super) use rows::{add_rows, dot};
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayRef2};
@@ -33,6 +34,7 @@ use super::loss::{Loss, ReconstructionLoss, Sparsity};
 use super::model::Sae;
 use super::train::{Moments, SaeTraining};
 use crate::error::{check_finite, check_not_empty, check_shape};
+use crate::math::gemm::streamed::PackedColumns;
 use crate::math::optim::AdamStep;
 use crate::{Error, Result, Scalar};
 
@@ -46,6 +48,8 @@ const SPARSE_BELOW: f64 = 0.08;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Workspace<T> {
     packed: Vec<T>,
+    /// The encoder, where it does not change and was packed for good.
+    encoder: Option<Arc<PackedColumns<T>>>,
     by_output: Vec<T>,
     by_aux: Vec<T>,
     /// Features and gradients by pre-activations of the dense route, `(b, m)` each.
@@ -53,6 +57,13 @@ pub(crate) struct Workspace<T> {
     by_z: Vec<T>,
     /// Lowest score that the last batch top-k chose.
     lowest: Option<T>,
+}
+
+impl<T: Scalar> Workspace<T> {
+    /// For an autoencoder that does not change, whose encoder lies ready.
+    pub(super) fn with_encoder(encoder: Arc<PackedColumns<T>>) -> Self {
+        Self { encoder: Some(encoder), ..Self::default() }
+    }
 }
 
 impl<T> PartialEq for Workspace<T> {
@@ -157,8 +168,12 @@ pub(super) fn dense_pass<T: Scalar>(
 
 /// The features of normalised inputs `x: (b, d_in)`, without storing those that are not active; `None` where whole rows of
 /// features have to be made, or are faster.
-pub(super) fn encode<T: Scalar>(sae: &Sae<T>, x: &ArrayRef2<T>) -> Option<Result<Codes<T>>> {
-    let rows = (x.nrows() >= STREAMED_FROM).then(|| select::features(sae, &sae.centred(x)))??;
+pub(super) fn encode<T: Scalar>(
+    sae: &Sae<T>,
+    x: &ArrayRef2<T>,
+    workspace: &mut Workspace<T>,
+) -> Option<Result<Codes<T>>> {
+    let rows = (x.nrows() >= STREAMED_FROM).then(|| select::features(sae, &sae.centred(x), workspace))??;
     let fill = |codes: &mut Codes<T>| {
         rows.iter().try_for_each(|row| {
             let entries = row.latents.iter().zip(&row.features).map(|(&latent, &f)| (latent as usize, f));

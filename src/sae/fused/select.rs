@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2};
 use super::candidates::{Candidates, Entry, Scoring, keep_best};
 use super::{Context, Workspace};
 use crate::Scalar;
-use crate::math::gemm::streamed::{TILE_ROWS, Tile, for_each_tile, row_blocks};
+use crate::math::gemm::streamed::{TILE_ROWS, Tile, for_each_tile, for_each_tile_of, row_blocks};
 use crate::sae::activation::{Activation, budget, rectify};
 use crate::sae::loss::AuxK;
 use crate::sae::model::Sae;
@@ -110,25 +110,27 @@ pub(super) fn select<T: Scalar>(
 
 /// The features of normalised and centred inputs, latents ascending in each row; `None` for an activation whose latents
 /// are not found by their scores alone.
-pub(super) fn features<T: Scalar>(sae: &Sae<T>, centred: &Array2<T>) -> Option<Vec<Row<T>>> {
+pub(super) fn features<T: Scalar>(
+    sae: &Sae<T>,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> Option<Vec<Row<T>>> {
     // a latent whose score is 0 for want of length can still have a feature
     if sae.activation.needs_norms() && sae.decoder_norms().iter().any(|&norm| norm == T::zero()) {
         return None;
     }
-    let (mut workspace, extra) = (Workspace::default(), Extra::default());
-    let find = |k, floor: T, bars: Option<Vec<T>>, workspace: &mut Workspace<T>| {
+    let extra = Extra::default();
+    let mut find = |k, floor: T, bars: Option<Vec<T>>| {
         let wanted = Search { bars, ..Search::new(sae, extra, k, floor) };
         finish(search(sae, &wanted, centred, workspace), |entry| entry.z).rows
     };
     // a feature of 0 is none: nothing at or below 0 is looked for where features are rectified
     Some(match &sae.activation {
-        Activation::Relu => find(usize::MAX, T::zero(), None, &mut workspace),
-        Activation::TopK { k, .. } => find(*k, T::zero(), None, &mut workspace),
-        Activation::BatchTopK { threshold: Some(bar), .. } => {
-            find(usize::MAX, bar.max(T::zero()), None, &mut workspace)
-        }
-        Activation::BatchTopK { k, .. } => batch_top_k(sae, extra, *k, centred, &mut workspace).rows,
-        Activation::JumpRelu { threshold } => find(usize::MAX, T::zero(), Some(threshold.to_vec()), &mut workspace),
+        Activation::Relu => find(usize::MAX, T::zero(), None),
+        Activation::TopK { k, .. } => find(*k, T::zero(), None),
+        Activation::BatchTopK { threshold: Some(bar), .. } => find(usize::MAX, bar.max(T::zero()), None),
+        Activation::BatchTopK { k, .. } => batch_top_k(sae, extra, *k, centred, workspace).rows,
+        Activation::JumpRelu { threshold } => find(usize::MAX, T::zero(), Some(threshold.to_vec())),
         _ => return None,
     })
 }
@@ -180,9 +182,11 @@ fn search<T: Scalar>(
 ) -> (Vec<Block<T>>, usize) {
     let rows = centred.nrows();
     let mut blocks: Vec<Block<T>> = (0..row_blocks(rows)).map(|_| search.block()).collect();
-    for_each_tile(centred.view(), sae.w_enc.view(), &mut workspace.packed, &mut blocks, |block, tile| {
-        search.consume(block, &tile);
-    });
+    let consume = |block: &mut Block<T>, tile: Tile<'_, T>| search.consume(block, &tile);
+    match &workspace.encoder {
+        Some(encoder) => for_each_tile_of(centred.view(), encoder, &mut blocks, consume),
+        None => for_each_tile(centred.view(), sae.w_enc.view(), &mut workspace.packed, &mut blocks, consume),
+    }
     (blocks, rows)
 }
 

@@ -6,7 +6,7 @@ use limpid::Seed;
 use limpid::math::random::{below, uniform};
 use limpid::sae::metrics::Evaluation;
 use limpid::sae::train::{KAnnealing, Preset, Rounding, Trainer, train_sae};
-use limpid::sae::{GeometricMedian, InputNormalisation, Sae, expected_average_scale, geometric_median};
+use limpid::sae::{GeometricMedian, InputNormalisation, PreparedSae, Sae, expected_average_scale, geometric_median};
 use ndarray::{Array2, ArrayRef2, Axis, Slice};
 
 use super::Settings;
@@ -54,7 +54,7 @@ impl Rows {
 
 /// A dictionary with what it explains of its own training rows.
 pub(crate) struct Dictionary {
-    pub(crate) sae: Sae<f32>,
+    pub(crate) sae: PreparedSae<f32>,
     /// Share of the variance, `None` where there is none.
     pub(crate) explained: Option<f64>,
     pub(crate) rows: usize,
@@ -86,7 +86,8 @@ pub(crate) fn train(rows: &Array2<f32>, settings: &Settings) -> Result<Dictionar
         ControlFlow::Continue(())
     })?;
     let sae = trainer.sae();
-    Ok(Dictionary { explained: explained(&sae, &few)?, sae, rows: rows.nrows() })
+    let explained = explained(&sae, &few)?;
+    Ok(Dictionary { sae: PreparedSae::new(sae)?, explained, rows: rows.nrows() })
 }
 
 fn explained(sae: &Sae<f32>, x: &ArrayRef2<f32>) -> Result<Option<f64>> {

@@ -214,7 +214,7 @@ fn features<'a>(
 ) -> Result<Found<'a>> {
     let seed = Seed(settings.seed);
     let source = Source { layers: layer..=layer, sae: Some(&dictionary.sae) };
-    let mut study = Study::new(dictionary.sae.latents(), stretches, seed)?;
+    let mut study = Study::new(dictionary.sae.sae().latents(), stretches, seed)?;
     let trains = |line| Part::of(line, seed) == Part::Train;
     for (what, train) in [("features, training", true), ("features, scoring", false)] {
         source.sweep(

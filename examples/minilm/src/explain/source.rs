@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use limpid::sae::{Codes, Sae};
+use limpid::sae::{Codes, PreparedSae};
 
 use super::sweep::{Reading, Subject};
 use crate::Result;
@@ -10,7 +10,7 @@ use crate::Result;
 /// Neurons of these layers, or features of them.
 pub(crate) struct Source<'a> {
     pub(crate) layers: RangeInclusive<usize>,
-    pub(crate) sae: Option<&'a Sae<f32>>,
+    pub(crate) sae: Option<&'a PreparedSae<f32>>,
 }
 
 impl Source<'_> {

@@ -1,0 +1,156 @@
+//! The report: figures, what was found, and published values beside it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::figures::{contexts, densities, number, reconstruction, scores, sparsity, training};
+use crate::saved::read_json;
+use crate::support::report::{Report, number as shown};
+
+/// What the stages found.
+pub(crate) struct Results {
+    pub(crate) model: Value,
+    pub(crate) dictionary: Value,
+    pub(crate) compared: Value,
+    pub(crate) attributed: Value,
+}
+
+impl Results {
+    /// Reads what the stages wrote below a folder.
+    pub(crate) fn read(out: &Path) -> Result<Self> {
+        let of = |stage: &str| read_json(&out.join(stage).join("result.json"));
+        let [model, dictionary] = [of("model")?, of("dictionary")?];
+        Ok(Self { model, dictionary, compared: of("compare")?, attributed: of("attribution")? })
+    }
+
+    /// The mean of a number over all contexts, of the best features or neurons.
+    pub(crate) fn mean(&self, kind: &str, name: &str) -> f64 {
+        let rows = self.compared["contexts"].as_array().map_or(&[][..], Vec::as_slice);
+        let values: Vec<f64> = rows.iter().map(|row| number(&row[kind][name])).filter(|x| x.is_finite()).collect();
+        values.iter().sum::<f64>() / values.len() as f64
+    }
+
+    /// Mean explanation score of features or neurons: its estimate and the ends of its interval.
+    pub(crate) fn score(&self, kind: &str, explanation: &str) -> [f64; 3] {
+        ["mean", "low", "high"].map(|name| number(&self.compared["scores"][kind][explanation][name]))
+    }
+
+    /// The report with all figures and tables.
+    pub(crate) fn report(&self, folder: &Path) -> Report {
+        let mut report = Report::new("Features of a one-layer transformer", folder);
+        report.table("published values and ours", &["", "here", "published (A/1)"], self.beside());
+        report.table(
+            "explanation scores",
+            &["units", "scored", "explanation", "mean", "95 % interval", "median"],
+            self.scores(),
+        );
+        let head = [
+            "context",
+            "places",
+            "unit",
+            "precision",
+            "recall",
+            "F1",
+            "AUC",
+            "correlation",
+            "loss inside",
+            "elsewhere",
+        ];
+        report.table("contexts", &head, self.contexts());
+        let Self { model, dictionary, compared, .. } = self;
+        report.figure(
+            densities(dictionary),
+            "How often features and neurons are active, on held-out text. Dead ones are left out.",
+        );
+        report.figure(
+            contexts(compared, "f1"),
+            "F1 of the best feature and the best neuron for each context: chosen, with the best threshold, on training text and \
+             measured on held-out text.",
+        );
+        report.figure(contexts(compared, "precision"), "Precision (specificity) of the same units.");
+        report.figure(
+            scores(compared),
+            "How well stretches of characters explain features and neurons: correlation on held-out text.",
+        );
+        report.figure(training(model), "Loss of the transformer.");
+        report.figure(sparsity(dictionary), "Features that are active at a character while the dictionary is trained.");
+        report.figure(
+            reconstruction(dictionary),
+            "Squared error of the dictionary per neuron, in normalised units; it jumps where dead features start again.",
+        );
+        report
+    }
+
+    fn beside(&self) -> Vec<Vec<String>> {
+        let Self { model, dictionary: d, .. } = self;
+        let row = |what: &str, here: String, published: &str| vec![what.to_owned(), here, published.to_owned()];
+        let whole = |value: &Value| value.as_u64().map_or_else(String::new, |n| n.to_string());
+        let share = |x: f64| format!("{:.1} %", 100.0 * x);
+        let best =
+            |kind: &str| format!("{} / {}", share(self.mean(kind, "precision")), share(self.mean(kind, "recall")));
+        let [feature, neuron] = ["features", "neurons"].map(|kind| shown(self.score(kind, "stretches")[0]));
+        vec![
+            row("parameters of the transformer", whole(&model["parameters"]), ""),
+            row("loss, held out (unigrams, bigrams)", self.losses(), ""),
+            row("neurons", whole(&model["neurons"]), "512"),
+            row("features", whole(&d["features"]), "4096"),
+            row("activations in training", whole(&d["tokens"]), "8 billion"),
+            row("dead features", whole(&d["dead"]), "168"),
+            row("loss recovered (of what zeros in place of the neurons cost)", share(number(&d["recovered"])), "79 %"),
+            row("variance explained", share(number(&d["explained"])), ""),
+            row("features active at a character", shown(number(&d["l0"])), ""),
+            row("neurons active at a character", shown(number(&d["neurons_l0"])), ""),
+            row(
+                "precision / recall of best features, mean over contexts",
+                best("feature"),
+                "81 % precision (Arabic script)",
+            ),
+            row("precision / recall of best neurons, mean over contexts", best("neuron"), ""),
+            row("explanation score, features", feature, "median 12 of 14, by people"),
+            row("explanation score, neurons", neuron, "median 0 of 14, by people"),
+        ]
+    }
+
+    fn losses(&self) -> String {
+        let [held, unigram, bigram] = ["held_out", "unigram", "bigram"].map(|name| number(&self.model[name]));
+        format!("{held:.3} ({unigram:.3}, {bigram:.3})")
+    }
+
+    fn scores(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for kind in ["features", "neurons"] {
+            for (key, name) in [("table", "single characters"), ("stretches", "stretches of up to 5")] {
+                let of = &self.compared["scores"][kind][key];
+                let [mean, low, high] = self.score(kind, key);
+                rows.push(vec![
+                    kind.to_owned(),
+                    of["scored"].to_string(),
+                    name.to_owned(),
+                    format!("{mean:.3}"),
+                    format!("{low:.3} to {high:.3}"),
+                    format!("{:.3}", number(&of["median"])),
+                ]);
+            }
+        }
+        rows
+    }
+
+    fn contexts(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for row in self.compared["contexts"].as_array().into_iter().flatten() {
+            for kind in ["feature", "neuron"] {
+                let of = &row[kind];
+                let name = if kind == "feature" { row["name"].as_str().unwrap_or_default() } else { "" };
+                let places = if kind == "feature" { row["places"].to_string() } else { String::new() };
+                let mut cells = vec![name.to_owned(), places, format!("{kind} {}", of["unit"])];
+                let decimals = ["precision", "recall", "f1", "auc", "correlation"];
+                cells.extend(decimals.map(|name| format!("{:.2}", number(&of[name]))));
+                cells.extend(["loss_inside", "loss_elsewhere"].map(|name| format!("{:+.4}", number(&of[name]))));
+                rows.push(cells);
+            }
+        }
+        rows
+    }
+}

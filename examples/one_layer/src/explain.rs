@@ -1,5 +1,5 @@
 //! Explanations of units without a language model, from training windows, and how well they predict held-out ones: a table of
-//! tokens, and stretches of tokens of which the longest that was seen often enough predicts.
+//! tokens, stretches of tokens of which the longest that was seen often enough predicts, and the few stretches that say most.
 
 use limpid::Seed;
 use limpid::explanation::score::{Bootstrap, PairStats, Statistic};
@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 
 use crate::model::Frozen;
 use crate::reading::{Reading, TOGETHER};
+use crate::short::{ORDER, Stretches};
 use crate::support::progress::Bar;
 use crate::text::Text;
 use crate::{Error, Result};
 
-/// Longest stretch, and how often it must have been seen.
-const ORDER: usize = 5;
-const SEEN: u64 = 4;
+/// How often a stretch must have been seen.
+const SEEN: u32 = 4;
+/// Stretches of a short explanation.
+const FEW: usize = 10;
 /// Resamples of an interval.
 const RESAMPLES: usize = 200;
 
@@ -25,6 +27,7 @@ const RESAMPLES: usize = 200;
 pub(crate) struct Sample {
     /// One per window; the activations are those of a unit at a time.
     records: Vec<ActivationRecord<f32>>,
+    characters: Vec<char>,
     /// `(windows t, units)`.
     activations: Array2<f32>,
 }
@@ -52,7 +55,8 @@ impl Sample {
             ActivationRecord::new(tokens, Array1::zeros(context))
         };
         let records = starts.iter().map(record).collect::<limpid::Result<_>>()?;
-        Ok(Self { records, activations })
+        let characters = starts.iter().flat_map(|&start| &text.characters[start..start + context]).copied().collect();
+        Ok(Self { records, characters, activations })
     }
 
     /// The records of one unit.
@@ -69,19 +73,48 @@ impl Sample {
 struct Scored {
     table: Defined<f64>,
     stretches: Defined<f64>,
+    few: Defined<f64>,
+    /// Of the few.
     interval: Option<(f64, f64)>,
+    /// The few, with their mean activations.
+    short: Vec<(String, f64)>,
 }
 
-fn score(training: &[ActivationRecord<f32>], held_out: &[ActivationRecord<f32>], seed: u64) -> Result<Scored> {
+/// What short explanations come from, and the places that they are scored at.
+struct Known {
+    stretches: Stretches,
+    places: Vec<[u32; ORDER]>,
+}
+
+impl Sample {
+    fn windows(&self) -> impl Iterator<Item = &[char]> {
+        self.characters.chunks(self.activations.nrows() / self.records.len().max(1))
+    }
+
+    /// All activations of one unit.
+    fn column(&self, unit: usize) -> Vec<f32> {
+        self.activations.column(unit).to_vec()
+    }
+}
+
+fn score(training: &mut Sample, held_out: &mut Sample, known: &Known, unit: usize, seed: u64) -> Result<Scored> {
+    let short = known.stretches.explain(&training.column(unit), FEW, SEEN);
+    let predicted = Array1::from(short.predict(&known.places));
+    let (training, held_out) = (training.of(unit), held_out.of(unit));
     let pairs = |order: usize, min_count: u64| -> Result<Vec<PairStats>> {
         let simulator = NgramSettings { order, min_count, unseen: Unseen::Zero }.fit(training)?;
         held_out.iter().map(|record| pair(&simulator, record)).collect()
     };
-    let (table, stretches) = (pairs(1, 1)?, pairs(ORDER, SEEN)?);
+    let (table, stretches) = (pairs(1, 1)?, pairs(ORDER, SEEN.into())?);
+    let length = held_out.first().map_or(1, |record| record.activations.len());
+    let parts = held_out.iter().zip(predicted.axis_chunks_iter(Axis(0), length));
+    let few =
+        parts.map(|(record, part)| PairStats::of(&record.activations, &part)).collect::<limpid::Result<Vec<_>>>()?;
     let of = |pairs: &[PairStats]| Statistic::Pearson.of(&PairStats::pool(pairs));
     let bootstrap = Bootstrap { resamples: RESAMPLES, seed: Seed(seed), ..Bootstrap::default() };
-    let interval = bootstrap.interval(&stretches)?.ok().map(|interval| (interval.low, interval.high));
-    Ok(Scored { table: of(&table), stretches: of(&stretches), interval })
+    let interval = bootstrap.interval(&few)?.ok().map(|interval| (interval.low, interval.high));
+    let short = short.stretches.iter().map(|&(stretch, mean)| (known.stretches.text(stretch), mean)).collect();
+    Ok(Scored { table: of(&table), stretches: of(&stretches), few: of(&few), interval, short })
 }
 
 fn pair(simulator: &Ngram, record: &ActivationRecord<f32>) -> Result<PairStats> {
@@ -101,9 +134,11 @@ pub(crate) fn scores(
 ) -> Result<Value> {
     let mut bar = Bar::new("explanations");
     let all = features.len() + neurons.len();
+    let stretches = Stretches::new(training.windows());
+    let known = Known { places: stretches.places(held_out.windows()), stretches };
     let mut scored = Vec::with_capacity(all);
     for unit in 0..all {
-        scored.push(score(training.of(unit), held_out.of(unit), seed)?);
+        scored.push(score(&mut training, &mut held_out, &known, unit, seed)?);
         bar.show(unit + 1, all);
     }
     let rest = scored.split_off(features.len());
@@ -113,16 +148,21 @@ pub(crate) fn scores(
 fn summary(units: &[usize], scored: &[Scored]) -> Result<Value> {
     let listed =
         |of: &dyn Fn(&Scored) -> Defined<f64>| -> Vec<f64> { scored.iter().filter_map(|s| of(s).ok()).collect() };
-    let (table, stretches) = (listed(&|s| s.table), listed(&|s| s.stretches));
-    if table.is_empty() || stretches.is_empty() {
+    let kinds = [listed(&|s| s.table), listed(&|s| s.stretches), listed(&|s| s.few)];
+    if kinds.iter().any(Vec::is_empty) {
         return Err(Error("no unit that was active in both parts of the text; more --windows help".to_owned()));
     }
     let each: Vec<Value> = units
         .iter()
         .zip(scored)
-        .map(|(unit, s)| json!({ "unit": unit, "table": s.table.ok(), "stretches": s.stretches.ok(), "interval": s.interval }))
+        .map(|(unit, s)| {
+            let [table, stretches, few] = [&s.table, &s.stretches, &s.few].map(|score| score.ok());
+            let interval = s.interval;
+            json!({ "unit": unit, "table": table, "stretches": stretches, "few": few, "interval": interval, "short": s.short })
+        })
         .collect();
-    Ok(json!({ "explained": units.len(), "table": spread(table), "stretches": spread(stretches), "each": each }))
+    let [table, stretches, few] = kinds.map(spread);
+    Ok(json!({ "explained": units.len(), "table": table, "stretches": stretches, "few": few, "each": each }))
 }
 
 /// Mean with an interval of 95 % over units, and the median.

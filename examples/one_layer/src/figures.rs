@@ -66,7 +66,7 @@ pub(crate) fn densities(dictionary: &Value) -> String {
 pub(crate) fn scores(compared: &Value) -> String {
     let of = |kind: &str| -> Vec<f64> {
         let each = compared["scores"][kind]["each"].as_array().into_iter().flatten();
-        each.map(|unit| number(&unit["stretches"])).filter(|score| score.is_finite()).collect()
+        each.map(|unit| number(&unit["few"])).filter(|score| score.is_finite()).collect()
     };
     let lines = vec![
         ("features", histogram(&of("features"), -0.2, 1.0, 24)),

@@ -23,6 +23,7 @@ mod outcome;
 mod planted;
 mod reading;
 pub mod saved;
+mod short;
 pub mod stages;
 #[path = "../../support/mod.rs"]
 mod support;

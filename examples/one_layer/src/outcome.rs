@@ -72,7 +72,7 @@ impl Results {
         report.figure(contexts(compared, "precision"), "Precision (specificity) of the same units.");
         report.figure(
             scores(compared),
-            "How well stretches of characters explain features and neurons: correlation on held-out text.",
+            "How well ten stretches of characters explain a feature or a neuron: correlation on held-out text.",
         );
         report.figure(training(model), "Loss of the transformer.");
         report.figure(sparsity(dictionary), "Features that are active at a character while the dictionary is trained.");
@@ -90,7 +90,7 @@ impl Results {
         let share = |x: f64| format!("{:.1} %", 100.0 * x);
         let best =
             |kind: &str| format!("{} / {}", share(self.mean(kind, "precision")), share(self.mean(kind, "recall")));
-        let [feature, neuron] = ["features", "neurons"].map(|kind| shown(self.score(kind, "stretches")[0]));
+        let [feature, neuron] = ["features", "neurons"].map(|kind| shown(self.score(kind, "few")[0]));
         vec![
             row("parameters of the transformer", whole(&model["parameters"]), ""),
             row("loss, held out (unigrams, bigrams)", self.losses(), ""),
@@ -108,8 +108,8 @@ impl Results {
                 "81 % precision (Arabic script)",
             ),
             row("precision / recall of best neurons, mean over contexts", best("neuron"), ""),
-            row("explanation score, features", feature, "median 12 of 14, by people"),
-            row("explanation score, neurons", neuron, "median 0 of 14, by people"),
+            row("score of short explanations, features", feature, "median 12 of 14, by people"),
+            row("score of short explanations, neurons", neuron, "median 0 of 14, by people"),
         ]
     }
 
@@ -121,7 +121,11 @@ impl Results {
     fn scores(&self) -> Vec<Vec<String>> {
         let mut rows = Vec::new();
         for kind in ["features", "neurons"] {
-            for (key, name) in [("table", "single characters"), ("stretches", "stretches of up to 5")] {
+            for (key, name) in [
+                ("few", "the 10 stretches that say most"),
+                ("table", "all single characters"),
+                ("stretches", "all stretches of up to 5"),
+            ] {
                 let of = &self.compared["scores"][kind][key];
                 let [mean, low, high] = self.score(kind, key);
                 rows.push(vec![

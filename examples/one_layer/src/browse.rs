@@ -8,13 +8,14 @@ use ndarray::{Array2, Axis, Slice, concatenate};
 use serde_json::json;
 
 use crate::compare::Subject;
-use crate::feature_browser_support::options::Options;
-use crate::feature_browser_support::page::Page;
-use crate::feature_browser_support::scan::{Corpus, scan};
-use crate::feature_browser_support::vocabulary::Vocabulary as Words;
-use crate::feature_browser_support::{files, neighbours};
+use crate::feature_page::neighbours;
+use crate::feature_page::options::Options;
+use crate::feature_page::page::{Page, html};
+use crate::feature_page::scan::{Corpus, scan};
+use crate::feature_page::vocabulary::Vocabulary as Words;
 use crate::model::{Frozen, Shape};
 use crate::reading::Reading;
+use crate::saved::write;
 use crate::support::progress::Bar;
 use crate::text::Vocabulary;
 use crate::{Error, Result};
@@ -61,7 +62,9 @@ pub(crate) fn browse(
     let title = format!("Features of {neurons} neurons of a one-layer transformer");
     let page =
         Page { title: &title, vocabulary: &words, scanned: &scanned, neighbours: &neighbours, effects: Some(&effects) };
-    files::write(&page, &options.out).map_err(of)
+    let html = html(&page).map_err(of)?;
+    write(&options.out, html.as_bytes())?;
+    Ok(html.len())
 }
 
 /// Activations of the neurons in these rows of the windows.

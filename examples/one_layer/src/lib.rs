@@ -14,9 +14,7 @@ mod compare;
 mod contexts;
 pub mod dictionary;
 mod explain;
-#[expect(dead_code, reason = "an example that has a command line of its own")]
-#[path = "../../feature_browser_support/mod.rs"]
-mod feature_browser_support;
+mod feature_page;
 mod figures;
 pub mod model;
 mod outcome;

@@ -24,7 +24,7 @@ A stage reads what earlier ones left in the folder of --out, with the same TEXT_
   --seed N              seed of weights and samples [0]
   --width N --heads N --neurons N --context N
                         sizes of the transformer [128, 4, 512, 128]
-  --steps N             its training steps [2000]
+  --steps N             its training steps [1600]
   --batch N             windows of a step [16]
   --learning-rate X     its largest learning rate [0.003]
   --features N          size of the dictionary [4096]

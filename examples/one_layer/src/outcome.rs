@@ -9,6 +9,9 @@ use crate::figures::{contexts, densities, number, reconstruction, scores, sparsi
 use crate::saved::read_json;
 use crate::support::report::{Report, number as shown};
 
+/// Features, and neurons, whose explanations are shown.
+const LISTED: usize = 8;
+
 /// What the stages found.
 pub(crate) struct Results {
     pub(crate) model: Value,
@@ -46,6 +49,7 @@ impl Results {
             &["units", "scored", "explanation", "mean", "95 % interval", "median"],
             self.scores(),
         );
+        report.table("short explanations", &["unit", "score", "95 % interval", "its stretches"], self.short());
         let head = [
             "context",
             "places",
@@ -76,9 +80,14 @@ impl Results {
         );
         report.figure(training(model), "Loss of the transformer.");
         report.figure(sparsity(dictionary), "Features that are active at a character while the dictionary is trained.");
+        let again: Vec<String> =
+            dictionary["resampled_after"].as_array().into_iter().flatten().map(ToString::to_string).collect();
         report.figure(
             reconstruction(dictionary),
-            "Squared error of the dictionary per neuron, in normalised units; it jumps where dead features start again.",
+            &format!(
+                "Squared error of the dictionary per neuron, in normalised units. Features that are dead start again after steps {}.",
+                again.join(", ")
+            ),
         );
         report
     }
@@ -141,6 +150,24 @@ impl Results {
         rows
     }
 
+    /// Units from the best explained to the worst, with their explanations.
+    fn short(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for (kind, name) in [("features", "feature"), ("neurons", "neuron")] {
+            let each = self.compared["scores"][kind]["each"].as_array().map_or(&[][..], Vec::as_slice);
+            let mut scored: Vec<&Value> = each.iter().filter(|unit| number(&unit["few"]).is_finite()).collect();
+            scored.sort_by(|a, b| number(&b["few"]).total_cmp(&number(&a["few"])));
+            let few = scored.len().min(LISTED);
+            rows.extend((0..few).map(|at| {
+                let unit = scored[at * (scored.len() - 1) / (few - 1).max(1)];
+                let [low, high] = [0, 1].map(|end| number(&unit["interval"][end]));
+                let cells = [format!("{name} {}", unit["unit"]), format!("{:.3}", number(&unit["few"]))];
+                cells.into_iter().chain([format!("{low:.3} to {high:.3}"), stretches(&unit["short"])]).collect()
+            }));
+        }
+        rows
+    }
+
     fn contexts(&self) -> Vec<Vec<String>> {
         let mut rows = Vec::new();
         for row in self.compared["contexts"].as_array().into_iter().flatten() {
@@ -157,4 +184,18 @@ impl Results {
         }
         rows
     }
+}
+
+/// The stretches of a short explanation, the most active first, with blanks that can be seen.
+fn stretches(short: &Value) -> String {
+    let mut all: Vec<(&str, f64)> = Vec::new();
+    all.extend(
+        short.as_array().into_iter().flatten().map(|pair| (pair[0].as_str().unwrap_or_default(), number(&pair[1]))),
+    );
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let shown = all.iter().take(5).map(|(text, mean)| {
+        let text = text.replace('\n', "↵").replace(' ', "␣");
+        format!("{text} {mean:.1}")
+    });
+    shown.collect::<Vec<String>>().join("   ")
 }

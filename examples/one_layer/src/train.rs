@@ -36,7 +36,7 @@ pub struct Training {
 
 impl Default for Training {
     fn default() -> Self {
-        Self { width: 128, heads: 4, neurons: 512, context: 128, steps: 2000, batch: 16, learning_rate: 3e-3, seed: 0 }
+        Self { width: 128, heads: 4, neurons: 512, context: 128, steps: 1600, batch: 16, learning_rate: 3e-3, seed: 0 }
     }
 }
 

@@ -131,7 +131,7 @@ impl Results {
         let mut rows = Vec::new();
         for kind in ["features", "neurons"] {
             for (key, name) in [
-                ("few", "the 10 stretches that say most"),
+                ("few", "ten stretches that say most"),
                 ("table", "all single characters"),
                 ("stretches", "all stretches of up to 5"),
             ] {
@@ -161,7 +161,7 @@ impl Results {
             rows.extend((0..few).map(|at| {
                 let unit = scored[at * (scored.len() - 1) / (few - 1).max(1)];
                 let [low, high] = [0, 1].map(|end| number(&unit["interval"][end]));
-                let cells = [format!("{name} {}", unit["unit"]), format!("{:.3}", number(&unit["few"]))];
+                let cells = [format!("{name}\u{a0}{}", unit["unit"]), format!("{:.3}", number(&unit["few"]))];
                 cells.into_iter().chain([format!("{low:.3} to {high:.3}"), stretches(&unit["short"])]).collect()
             }));
         }
@@ -175,7 +175,7 @@ impl Results {
                 let of = &row[kind];
                 let name = if kind == "feature" { row["name"].as_str().unwrap_or_default() } else { "" };
                 let places = if kind == "feature" { row["places"].to_string() } else { String::new() };
-                let mut cells = vec![name.to_owned(), places, format!("{kind} {}", of["unit"])];
+                let mut cells = vec![name.to_owned(), places, format!("{kind}\u{a0}{}", of["unit"])];
                 let decimals = ["precision", "recall", "f1", "auc", "correlation"];
                 cells.extend(decimals.map(|name| format!("{:.2}", number(&of[name]))));
                 cells.extend(["loss_inside", "loss_elsewhere"].map(|name| format!("{:+.4}", number(&of[name]))));
@@ -197,5 +197,5 @@ fn stretches(short: &Value) -> String {
         let text = text.replace('\n', "↵").replace(' ', "␣");
         format!("{text} {mean:.1}")
     });
-    shown.collect::<Vec<String>>().join("   ")
+    shown.collect::<Vec<String>>().join(" · ")
 }

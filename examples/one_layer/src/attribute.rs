@@ -25,7 +25,7 @@ use crate::text::Vocabulary;
 use crate::{Error, Result};
 
 /// Points of the way from the baseline.
-const STEPS: usize = 256;
+const STEPS: usize = 512;
 
 /// The logits after the last of `tokens` tokens, as a function of their embeddings.
 struct Last<'a> {

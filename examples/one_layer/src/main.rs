@@ -36,7 +36,8 @@ A stage reads what earlier ones left in the folder of --out, with the same TEXT_
   --generate N          characters that are generated after PROMPT [24]
   --help                this text
 
-CANDLE_NUM_THREADS and RAYON_NUM_THREADS set numbers of threads; CANDLE_NUM_THREADS=1 is faster on a machine with other work.
+CANDLE_NUM_THREADS and RAYON_NUM_THREADS set numbers of threads; CANDLE_NUM_THREADS=1 is faster on a machine with other work, and
+what `cargo run` takes in the folder of this package.
 Exit code: 0 done, 1 a check of --quick is missed, 2 an error.
 ";
 

@@ -60,7 +60,8 @@ fn write(options: &Options, inputs: &Inputs) -> Result<()> {
     let neighbours = neighbours::nearest(&loaded.sae.w_dec, options.neighbours)?;
     println!("compared {} features: {:.1} s", neighbours.len(), start.elapsed().as_secs_f64());
     let title = inputs.sae.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let page = Page { title: &title, vocabulary: &vocabulary, scanned: &scanned, neighbours: &neighbours };
+    let page =
+        Page { title: &title, vocabulary: &vocabulary, scanned: &scanned, neighbours: &neighbours, effects: None };
     let size = files::write(&page, &options.out)?;
     println!("{}: {:.1} MB, {:.1} s", options.out.display(), size as f64 / 1e6, start.elapsed().as_secs_f64());
     if let Some(bytes) = peak_memory() {

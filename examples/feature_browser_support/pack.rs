@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use limpid::Scalar;
 use limpid::math::directions::Neighbour;
+use ndarray::Array2;
 
 use super::Result;
 use super::columns::Columns;
@@ -81,6 +82,29 @@ pub fn contexts(columns: &mut Columns, scanned: &Scanned, text: &Text) -> Result
     columns.add("marks", narrow::<u8, _>(all.iter().map(|context| context.marks.len()))?);
     columns.add("mark_at", at);
     columns.add("mark_level", levels);
+    Ok(())
+}
+
+/// Tokens whose logits a feature raises most, and as many that it lowers most.
+pub const EFFECTS: usize = 8;
+
+/// The largest and the smallest of each row of `effects: (m, v)`.
+pub fn effects(columns: &mut Columns, effects: &Array2<f32>) -> Result<()> {
+    let count = effects.ncols().min(EFFECTS);
+    let (mut tokens, mut values) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for row in effects.rows() {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
+        let ends = [order[..count].to_vec(), order.iter().rev().take(count).copied().collect()];
+        for (end, order) in ends.into_iter().enumerate() {
+            values[end].extend(order.iter().map(|&token| row[token]));
+            tokens[end].extend(order);
+        }
+    }
+    for (name, (tokens, values)) in ["raised", "lowered"].into_iter().zip(tokens.into_iter().zip(values)) {
+        columns.add(name, narrow::<u32, _>(tokens)?);
+        columns.add(&format!("{name}_by"), values);
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The page: everything that the browser shows, in one file that asks the network for nothing.
 
 use limpid::math::directions::Neighbour;
+use ndarray::Array2;
 use serde_json::json;
 
 use super::columns::Columns;
@@ -21,12 +22,17 @@ const SCRIPT: [&str; 6] = [
     include_str!("page/actions.js"),
 ];
 
+/// Tokens that are looked at to see whether they are single characters.
+const MOST_LETTERS: usize = 4096;
+
 /// What is written.
 pub struct Page<'a> {
     pub title: &'a str,
     pub vocabulary: &'a Vocabulary,
     pub scanned: &'a Scanned,
     pub neighbours: &'a [Vec<Neighbour<f32>>],
+    /// What a unit of each feature adds to the logits, `(features, vocabulary)`, where that is known.
+    pub effects: Option<&'a Array2<f32>>,
 }
 
 /// The page as text.
@@ -39,11 +45,20 @@ pub fn html(page: &Page<'_>) -> Result<String> {
 fn data(page: &Page<'_>) -> Result<String> {
     let (profiles, corpus) = (&page.scanned.profiles, &page.scanned.corpus);
     let text = Text::new(page.scanned);
+    // of a vocabulary of characters, no token continues a word
+    let letters = (0..)
+        .take(MOST_LETTERS)
+        .zip(corpus.tokens.iter())
+        .all(|(_, &token)| page.vocabulary.text(token).chars().count() == 1);
+    let outputs = page.effects.map_or(0, Array2::ncols);
     let about = json!({
         "title": page.title,
         "features": profiles.len(),
         "tokens": corpus.tokens.len(),
         "documents": corpus.documents.chunk_by(|a, b| a == b).count(),
+        "letters": letters,
+        "effects": outputs.min(pack::EFFECTS),
+        "outputs": (0..).take(outputs).map(|token| page.vocabulary.text(token)).collect::<Vec<String>>(),
         "edges": profiles.first().map_or(&[][..], |profile| profile.histogram.edges()),
     });
     let words: Vec<String> = text.words().map(|token| page.vocabulary.text(token)).collect();
@@ -52,6 +67,7 @@ fn data(page: &Page<'_>) -> Result<String> {
     pack::labels(&mut columns, page.scanned, &text)?;
     pack::contexts(&mut columns, page.scanned, &text)?;
     pack::neighbours(&mut columns, page.neighbours)?;
+    page.effects.map_or(Ok(()), |effects| pack::effects(&mut columns, effects))?;
     text.add(&mut columns, corpus);
     let object = |id: &str, json: String| {
         // inside of a script element only this character could end it

@@ -19,6 +19,11 @@ impl Bar {
         Self { what: what.to_owned(), start: Instant::now(), shown: 0, drawn: false }
     }
 
+    /// Says something else in front of the bar from now on.
+    pub fn rename(&mut self, what: &str) {
+        what.clone_into(&mut self.what);
+    }
+
     /// Shows `done` of `all`.
     pub fn show(&mut self, done: usize, all: usize) {
         let seconds = self.start.elapsed().as_secs_f64();

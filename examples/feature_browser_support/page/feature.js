@@ -19,7 +19,9 @@ function detail(f) {
   if (dead) head.append(make("span", { class: "chip warn" }, "dead: never active on this text"));
   head.append(make("div", { class: "chips" }, ...labels(f).map((label) => make("span", { class: "chip" }, label))));
   const parts = [head];
-  if (!dead) parts.push(facts(f), activating(f), charts(f));
+  if (!dead) parts.push(facts(f));
+  parts.push(effects(f));
+  if (!dead) parts.push(activating(f), charts(f));
   parts.push(near(f), dead ? null : samples(f), keys());
   main.replaceChildren(...parts.filter(Boolean));
   main.scrollTop = 0;
@@ -36,6 +38,25 @@ function facts(f) {
     fact("90 % quantile", of("q90"), "where active"),
     fact("99 % quantile", of("q99"), "where active"),
   );
+}
+
+// What one unit of the feature adds to the logits of the next token.
+function effects(f) {
+  const count = about.effects;
+  if (!count) return null;
+  const most = Math.max(1e-9, Math.abs(column("raised_by")[f * count]), Math.abs(column("lowered_by")[f * count]));
+  const side = (name, title) => {
+    const rows = range(f * count, count).map((n) => {
+      const value = column(name + "_by")[n];
+      return make("div", { class: "effect " + (value < 0 ? "down" : "up") },
+        make("b", { class: "number" }, visible(about.outputs[column(name)[n]]).replace(/^ | $/g, "␣")),
+        make("span", { class: "bar", level: ((100 * Math.abs(value)) / most).toFixed(1) }),
+        make("span", { class: "value number" }, (value > 0 ? "+" : "") + short(value)));
+    });
+    return make("div", {}, make("h4", {}, title), ...rows);
+  };
+  return section("Effects on the next token", "change of its logit for each unit of activation",
+    make("div", { class: "effects" }, side("raised", "raised most"), side("lowered", "lowered most")));
 }
 
 function section(title, note, ...children) {

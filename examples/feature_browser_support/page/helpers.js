@@ -24,7 +24,8 @@ const visible = (text) => text.replace(/\n/g, "↵").replace(/\t/g, "⇥");
 
 // A token on its own: one that continues a word says so.
 function alone(word) {
-  return (/^[\p{L}\p{N}]/u.test(word) ? "…" : "") + (visible(word.trim()) || "␣");
+  const bare = word.trim() || word.replace(/ /g, "␣");
+  return (!about.letters && /^[\p{L}\p{N}]/u.test(word) ? "…" : "") + (visible(bare) || "␣");
 }
 
 function labels(feature) {

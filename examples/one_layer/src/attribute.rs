@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use limpid::attribution::gradient::IntegratedGradients;
 use limpid::attribution::perturbation::FeatureAblation;
 use limpid::attribution::render::html::{Extras, Html, page};
@@ -19,6 +19,7 @@ use limpid::attribution::{Attribution, Baseline, Cotangent, Differentiable, Expl
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use serde_json::{Value, json};
 
+use crate::candle_vjp::{copy, outputs_and_gradient};
 use crate::model::{Frozen, rows};
 use crate::saved::{write, write_json};
 use crate::text::Vocabulary;
@@ -47,12 +48,6 @@ impl Last<'_> {
     }
 }
 
-fn copy(from: &Tensor, to: &mut ArrayRef2<f32>) -> Result<()> {
-    let values: Vec<f32> = from.flatten_all()?.to_vec1()?;
-    to.iter_mut().zip(values).for_each(|(to, from)| *to = from);
-    Ok(())
-}
-
 impl Forward<f32> for Last<'_> {
     type Error = Error;
 
@@ -65,7 +60,7 @@ impl Forward<f32> for Last<'_> {
     }
 
     fn forward(&mut self, x: &ArrayRef2<f32>, out: &mut ArrayRef2<f32>) -> Result<()> {
-        copy(&self.run(&self.input(x)?)?, out)
+        Ok(copy(&self.run(&self.input(x)?)?, out)?)
     }
 }
 
@@ -77,14 +72,7 @@ impl Differentiable<f32> for Last<'_> {
         out: &mut ArrayRef2<f32>,
         gradient: &mut ArrayRef2<f32>,
     ) -> Result<()> {
-        let x = Var::from_tensor(&self.input(x)?)?;
-        let z = self.run(&x)?;
-        copy(&z, out)?;
-        let mut weights = Array2::zeros(out.raw_dim());
-        cotangent(out, &mut weights);
-        let gradients = (z * crate::model::tensor(&weights)?)?.sum_all()?.backward()?;
-        let by_x = gradients.get(&x).ok_or_else(|| Error("the model has no gradient by its input".to_owned()))?;
-        copy(by_x, gradient)
+        outputs_and_gradient(&self.input(x)?, |x| self.run(x), cotangent, out, gradient)
     }
 }
 

@@ -141,7 +141,7 @@ fn sizes(report: &mut Report, counted: &Counted, dictionary: Option<&Dictionary>
     report.table("text", &["part", "documents", "tokens"], rows.collect());
     if let Some(Dictionary { sae, explained, rows }) = dictionary {
         let explained = explained.map_or_else(|| "undefined".to_owned(), |share| format!("{share:.3}"));
-        let cells = vec![sae.latents().to_string(), rows.to_string(), explained];
+        let cells = vec![sae.sae().latents().to_string(), rows.to_string(), explained];
         report.table("dictionary", &["features", "tokens trained on", "variance explained"], vec![cells]);
     }
 }

@@ -7,12 +7,13 @@
 //! With `w` the embedding of another sentence and `v = 0` that is the cosine of both; with `w` and `v` of a logistic
 //! regression on embeddings it is the logit.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use limpid::attribution::{Cotangent, Differentiable, Forward};
 use ndarray::{ArrayRef1, ArrayRef2};
 
 use super::sentence::pooled;
 use crate::bert::Bert;
+use crate::candle_vjp::{copy, outputs_and_gradient};
 use crate::{Error, Result};
 
 /// A sentence encoder and what is read off its embedding, for sentences of one length.
@@ -46,12 +47,6 @@ impl<'a> Explained<'a> {
     }
 }
 
-fn write(tensor: &Tensor, out: &mut ArrayRef2<f32>) -> Result<()> {
-    let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
-    out.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
-    Ok(())
-}
-
 impl Forward<f32> for Explained<'_> {
     type Error = Error;
 
@@ -64,7 +59,7 @@ impl Forward<f32> for Explained<'_> {
     }
 
     fn forward(&mut self, x: &ArrayRef2<f32>, out: &mut ArrayRef2<f32>) -> Result<()> {
-        write(&self.run(&self.rows(x)?)?, out)
+        Ok(copy(&self.run(&self.rows(x)?)?, out)?)
     }
 }
 
@@ -76,14 +71,6 @@ impl Differentiable<f32> for Explained<'_> {
         out: &mut ArrayRef2<f32>,
         gradient: &mut ArrayRef2<f32>,
     ) -> Result<()> {
-        let x = Var::from_tensor(&self.rows(x)?)?;
-        let z = self.run(&x)?;
-        write(&z, out)?;
-        let mut weights = ndarray::Array2::zeros(out.raw_dim());
-        cotangent(out, &mut weights);
-        let weights = Tensor::from_vec(weights.iter().copied().collect::<Vec<f32>>(), z.shape(), &Device::Cpu)?;
-        let gradients = (z * weights)?.sum_all()?.backward()?;
-        let by_x = gradients.get(&x).ok_or_else(|| Error("the model has no gradient by its input".to_owned()))?;
-        write(by_x, gradient)
+        outputs_and_gradient(&self.rows(x)?, |x| self.run(x), cotangent, out, gradient)
     }
 }

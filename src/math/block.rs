@@ -71,11 +71,12 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize>(
     row: usize,
     emit: &mut impl FnMut(usize, usize, Vector<T, S>),
 ) {
-    let rows: [&[T]; M] = core::array::from_fn(|t| &tile[t * q..(t + 1) * q]);
+    let rows = lines::<T, M>(tile, q);
     for lane in (0..live).step_by(T::LANES) {
         let mut sums = [Vector::<T, S>::splat(simd, T::zero()); M];
-        for (j, column) in b.chunks_exact(BLOCK).take(q).enumerate() {
-            let x = Vector::<T, S>::from_slice(simd, &column[lane..lane + T::LANES]);
+        for j in 0..q {
+            let at = j * BLOCK + lane;
+            let x = Vector::<T, S>::from_slice(simd, &b[at..at + T::LANES]);
             for t in 0..M {
                 sums[t] = x.mul_add(Vector::<T, S>::splat(simd, rows[t][j]), sums[t]);
             }
@@ -84,6 +85,17 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize>(
             emit(row + t, lane, sum);
         }
     }
+}
+
+/// The first rows of a matrix that is `width` wide. Loops, here and below: closures that arrays call may be compiled apart from
+/// their caller, and then without its vector instructions.
+#[inline(always)]
+fn lines<T, const M: usize>(x: &[T], width: usize) -> [&[T]; M] {
+    let mut lines: [&[T]; M] = [&[]; M];
+    for (t, line) in lines.iter_mut().enumerate() {
+        *line = &x[t * width..(t + 1) * width];
+    }
+    lines
 }
 
 /// Adds `A Bᵀ + C Dᵀ` to `gram: (p, s)`; `a, c: (p, BLOCK)`, `b, d: (s, BLOCK)`; a second pair may be empty.
@@ -103,7 +115,10 @@ pub(crate) fn accumulate<T: Scalar, S: Simd, const PAIRS: usize>(
         let mut i = 0;
         while i < s {
             let width = if s - i >= PAIR && (wide::<S>() || height == 1) { PAIR } else { 1 };
-            let tiles = pairs.map(|(a, b)| (&a[d * BLOCK..(d + height) * BLOCK], &b[i * BLOCK..(i + width) * BLOCK]));
+            let mut tiles = pairs;
+            for (a, b) in &mut tiles {
+                (*a, *b) = (&a[d * BLOCK..(d + height) * BLOCK], &b[i * BLOCK..(i + width) * BLOCK]);
+            }
             let out = &mut gram[d * s + i..];
             match (height, width) {
                 (TILE, PAIR) => accumulate_tile::<T, S, PAIRS, TILE, PAIR>(simd, tiles, live, out, s),
@@ -127,11 +142,12 @@ fn accumulate_tile<T: Scalar, S: Simd, const PAIRS: usize, const M: usize, const
 ) {
     let mut sums = [[Vector::<T, S>::splat(simd, T::zero()); N]; M];
     for (a, b) in tiles {
-        let left: [&[T]; M] = core::array::from_fn(|t| &a[t * BLOCK..(t + 1) * BLOCK]);
-        let right: [&[T]; N] = core::array::from_fn(|u| &b[u * BLOCK..(u + 1) * BLOCK]);
+        let (left, right) = (lines::<T, M>(a, BLOCK), lines::<T, N>(b, BLOCK));
         for lane in (0..live).step_by(T::LANES) {
-            let y: [Vector<T, S>; N] =
-                core::array::from_fn(|u| Vector::<T, S>::from_slice(simd, &right[u][lane..lane + T::LANES]));
+            let mut y = [Vector::<T, S>::splat(simd, T::zero()); N];
+            for (u, y) in y.iter_mut().enumerate() {
+                *y = Vector::<T, S>::from_slice(simd, &right[u][lane..lane + T::LANES]);
+            }
             for t in 0..M {
                 let x = Vector::<T, S>::from_slice(simd, &left[t][lane..lane + T::LANES]);
                 for u in 0..N {

@@ -219,9 +219,12 @@ impl<T: Scalar> AdamStep<T> {
 
     #[inline(always)]
     fn elements<S: Simd>(&self, _: S, parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
-        let moments = first.iter_mut().zip(second);
-        for ((theta, &g), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
-            let g = g + self.coupled * *theta;
+        let len = parameter.len();
+        let (gradient, first, second) = (&gradient[..len], &mut first[..len], &mut second[..len]);
+        // no iterator over all four: what it calls may be compiled apart, and then not as vectors
+        for (i, theta) in parameter.iter_mut().enumerate() {
+            let (first, second) = (&mut first[i], &mut second[i]);
+            let g = gradient[i] + self.coupled * *theta;
             *first = self.betas.0 * *first + self.rests.0 * g;
             *second = self.betas.1 * *second + self.rests.1 * (g * g);
             *theta = self.keep * *theta - self.rate * *first / (second.sqrt() * self.root + self.epsilon);

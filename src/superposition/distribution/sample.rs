@@ -159,12 +159,12 @@ fn fill_sparse<T: Scalar>(stream: &mut Stream, value: Value, densities: &[T], ro
         stream.fresh_words(&mut words);
         dispatch!(level(), simd => short_skips(simd, p, &words, &mut skips));
         fresh_values::<T>(stream, &mut values);
-        for (&skip, value) in skips.iter().zip(values.chunks_exact(T::RANDOM_WORDS)) {
+        for (i, &skip) in skips.iter().enumerate() {
             cell += skip as usize;
             if cell >= cells {
                 return;
             }
-            place(cell, T::uniform_from(value));
+            place(cell, T::uniform_from(&values[i * T::RANDOM_WORDS..(i + 1) * T::RANDOM_WORDS]));
             cell += 1;
         }
     }
@@ -191,8 +191,8 @@ fn fresh_values<T: Scalar>(stream: &mut Stream, words: &mut [u32; 2 * BATCH]) {
 #[inline(always)]
 fn thin<T: Scalar, S: Simd>(_: S, words: &[u32], value: Value, p: T, out: &mut [T]) {
     let inverse = T::one() / p;
-    for (slot, words) in out.iter_mut().zip(words.chunks_exact(T::RANDOM_WORDS)) {
-        let u = T::uniform_from(words);
+    for (i, slot) in out.iter_mut().enumerate() {
+        let u = T::uniform_from(&words[i * T::RANDOM_WORDS..(i + 1) * T::RANDOM_WORDS]);
         let present = shape(value, u * inverse);
         *slot = if u < p { present } else { T::zero() };
     }

@@ -122,7 +122,13 @@ impl Session {
         let neighbours = neighbours::nearest(&sae.w_dec, options.neighbours)?;
         let nameless = Vocabulary::parse("", false)?;
         let vocabulary = self.vocabulary.as_ref().unwrap_or(&nameless);
-        page::html(&Page { title: &activations.name, vocabulary, scanned: &scanned, neighbours: &neighbours, effects: None })
+        page::html(&Page {
+            title: &activations.name,
+            vocabulary,
+            scanned: &scanned,
+            neighbours: &neighbours,
+            effects: None,
+        })
     }
 }
 

@@ -74,12 +74,14 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize>(
     let rows = lines::<T, M>(tile, q);
     for lane in (0..live).step_by(T::LANES) {
         let mut sums = [Vector::<T, S>::splat(simd, T::zero()); M];
-        for j in 0..q {
+        let mut j = 0;
+        while j < q {
             let at = j * BLOCK + lane;
             let x = Vector::<T, S>::from_slice(simd, &b[at..at + T::LANES]);
             for t in 0..M {
                 sums[t] = x.mul_add(Vector::<T, S>::splat(simd, rows[t][j]), sums[t]);
             }
+            j += 1;
         }
         for (t, &sum) in sums.iter().enumerate() {
             emit(row + t, lane, sum);

@@ -306,6 +306,22 @@ pub fn intervals(panels: &[Scored], names: &[&str], columns: usize) -> String {
 /// Points of a curve.
 pub type Curve = Vec<(f64, f64)>;
 
+/// Share of `values` in each of `bins` equal bins, as the outline of a histogram; what lies outside counts in the outer ones.
+pub fn outline(values: &[f64], (low, high): (f64, f64), bins: usize) -> Curve {
+    let mut counts = vec![0_usize; bins];
+    let width = (high - low) / bins as f64;
+    for value in values {
+        // saturates below 0
+        counts[(((value - low) / width) as usize).min(bins - 1)] += 1;
+    }
+    let share = |count: usize| count as f64 / values.len().max(1) as f64;
+    let step = |(bin, &count): (usize, &usize)| {
+        let left = low + bin as f64 * width;
+        [(left, share(count)), (left + width, share(count))]
+    };
+    counts.iter().enumerate().flat_map(step).collect()
+}
+
 /// A [`chart`] of named curves.
 pub fn curves(x: &Axis, y: &Axis, curves: Vec<(&str, Curve)>, levels: &[(&str, f64)]) -> String {
     let marks: Vec<_> = curves.into_iter().map(|(name, points)| (name, Mark::Line(points))).collect();

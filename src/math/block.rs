@@ -61,6 +61,19 @@ pub(crate) fn apply<T: Scalar, S: Simd>(
     }
 }
 
+/// The first rows of a matrix that is `width` wide.
+///
+/// A loop, here and below, in place of closures and chained iterators: what those call may be compiled apart, and then without
+/// the vector instructions of the caller.
+#[inline(always)]
+fn lines<T, const M: usize>(x: &[T], width: usize) -> [&[T]; M] {
+    let mut lines: [&[T]; M] = [&[]; M];
+    for (t, line) in lines.iter_mut().enumerate() {
+        *line = &x[t * width..(t + 1) * width];
+    }
+    lines
+}
+
 #[inline(always)]
 fn apply_tile<T: Scalar, S: Simd, const M: usize>(
     simd: S,
@@ -87,17 +100,6 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize>(
             emit(row + t, lane, sum);
         }
     }
-}
-
-/// The first rows of a matrix that is `width` wide. Loops, here and below: closures that arrays call may be compiled apart from
-/// their caller, and then without its vector instructions.
-#[inline(always)]
-fn lines<T, const M: usize>(x: &[T], width: usize) -> [&[T]; M] {
-    let mut lines: [&[T]; M] = [&[]; M];
-    for (t, line) in lines.iter_mut().enumerate() {
-        *line = &x[t * width..(t + 1) * width];
-    }
-    lines
 }
 
 /// Adds `A Bᵀ + C Dᵀ` to `gram: (p, s)`; `a, c: (p, BLOCK)`, `b, d: (s, BLOCK)`; a second pair may be empty.

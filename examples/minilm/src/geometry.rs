@@ -9,7 +9,7 @@ use crate::Result;
 use crate::bert::Bert;
 use crate::look::{Look, check_folder, finish};
 use crate::shape::{Shape, random_like};
-use crate::support::figure::{Axis, Mark, chart};
+use crate::support::figure::{Axis, Mark, chart, outline};
 use crate::support::report::Report;
 
 /// Bins of a histogram.
@@ -76,7 +76,7 @@ fn dimensionality_figure(report: &mut Report, real: &Shape, random: &Shape, even
     let (a, b) = (real.dimensionality.to_vec(), random.dimensionality.to_vec());
     let most = a.iter().chain(&b).fold(even, |top, &d| top.max(d));
     let range = (0.0, (most * 1.05).min(1.0));
-    let marks = [histogram(&a, range), histogram(&b, range)];
+    let marks = [outline(&a, range, BINS), outline(&b, range, BINS)];
     let top = highest(&marks);
     let [a, b] = marks.map(Mark::Line);
     let marks = [
@@ -98,7 +98,7 @@ fn interference_figure(report: &mut Report, real: &Shape, random: &Shape) {
     let reach = (real.coherence.max(random.coherence) * 1.05).clamp(f64::EPSILON, 1.0);
     let least = 0.5 / real.cosines.len().max(1) as f64;
     let floored = |values: &[f64]| {
-        let bins = histogram(values, (-reach, reach)).into_iter();
+        let bins = outline(values, (-reach, reach), BINS).into_iter();
         bins.map(|(x, share)| (x, share.max(least))).collect::<Vec<_>>()
     };
     let marks = [floored(&real.cosines), floored(&random.cosines)];
@@ -186,22 +186,6 @@ fn neuron_tables(report: &mut Report, shape: &Shape, mut look: Option<&mut Look>
     }
 }
 
-/// Share of `values` in each of [`BINS`] equal bins, as the outline of a histogram.
-fn histogram(values: &[f64], (low, high): (f64, f64)) -> Vec<(f64, f64)> {
-    let mut counts = [0_usize; BINS];
-    let width = (high - low) / BINS as f64;
-    for value in values {
-        // saturates below 0
-        counts[(((value - low) / width) as usize).min(BINS - 1)] += 1;
-    }
-    let share = |count: usize| count as f64 / values.len().max(1) as f64;
-    let step = |(bin, &count): (usize, &usize)| {
-        let left = low + bin as f64 * width;
-        [(left, share(count)), (left + width, share(count))]
-    };
-    counts.iter().enumerate().flat_map(step).collect()
-}
-
 fn highest(outlines: &[Vec<(f64, f64)>]) -> f64 {
     outlines.iter().flatten().fold(0.0_f64, |top, &(_, share)| top.max(share)) * 1.05
 }
@@ -212,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_histogram_puts_its_ends_into_the_outer_bins() {
-        let outline = histogram(&[0.0, 1.0, 1.0, 0.5], (0.0, 1.0));
+        let outline = outline(&[0.0, 1.0, 1.0, 0.5], (0.0, 1.0), BINS);
         assert_eq!((outline.len(), outline[0], outline[2 * BINS - 1]), (2 * BINS, (0.0, 0.25), (1.0, 0.5)));
         assert_eq!(outline.iter().map(|point| point.1).sum::<f64>(), 2.0);
     }

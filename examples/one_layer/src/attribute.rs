@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use limpid::attribution::gradient::IntegratedGradients;
 use limpid::attribution::perturbation::FeatureAblation;
 use limpid::attribution::render::html::{Extras, Html, page};
@@ -16,11 +16,12 @@ use limpid::attribution::render::svg::Svg;
 use limpid::attribution::render::text::Text as Plain;
 use limpid::attribution::target::LogProbability;
 use limpid::attribution::{Attribution, Baseline, Cotangent, Differentiable, Explainer, Forward};
+use limpid::explanation::score::{PairStats, Statistic};
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use serde_json::{Value, json};
 
 use crate::candle_vjp::{copy, outputs_and_gradient};
-use crate::model::{Frozen, rows};
+use crate::model::{Frozen, rows, tensor};
 use crate::saved::{write, write_json};
 use crate::text::Vocabulary;
 use crate::{Error, Result};
@@ -36,8 +37,7 @@ struct Last<'a> {
 
 impl Last<'_> {
     fn input(&self, x: &ArrayRef2<f32>) -> Result<Tensor> {
-        let shape = (x.nrows(), self.tokens, self.model.shape.width);
-        Ok(Tensor::from_vec(x.iter().copied().collect::<Vec<f32>>(), shape, &Device::Cpu)?)
+        Ok(tensor(x)?.reshape((x.nrows(), self.tokens, self.model.shape.width))?)
     }
 
     /// `(b, v)` of `(b, t, d)`.
@@ -158,15 +158,15 @@ impl Attributed {
         (all[..all.len() - 1].to_vec(), all[self.prompt..].to_vec())
     }
 
-    /// Correlation of both methods over all cells.
-    pub fn agreement(&self) -> f64 {
+    /// Correlation of both methods over all cells; NaN where there is none.
+    ///
+    /// # Errors
+    /// Numbers that are not finite.
+    pub fn agreement(&self) -> Result<f64> {
         let pairs = self.gradients.iter().zip(&self.occlusion).filter(|(a, _)| a.is_finite());
-        let (a, b): (Vec<f64>, Vec<f64>) = pairs.map(|(&a, &b)| (f64::from(a), f64::from(b))).unzip();
-        let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-        let (x, y) = (mean(&a), mean(&b));
-        let product = |f: &dyn Fn(usize) -> f64| (0..a.len()).map(f).sum::<f64>();
-        let cross = product(&|i| (a[i] - x) * (b[i] - y));
-        cross / (product(&|i| (a[i] - x).powi(2)) * product(&|i| (b[i] - y).powi(2))).sqrt()
+        let (a, b): (Vec<f32>, Vec<f32>) = pairs.unzip();
+        let pairs = PairStats::of(&Array1::from(a), &Array1::from(b))?;
+        Ok(Statistic::Pearson.of(&pairs).unwrap_or(f64::NAN))
     }
 
     /// The table of integrated gradients for a terminal: the first columns of it.
@@ -190,7 +190,7 @@ impl Attributed {
              embedding. Integrated gradients miss the whole change by at most {:.1e} nats; over all cells they correlate \
              with occlusion at {:.3}.</p>\n",
             self.largest_delta,
-            self.agreement()
+            self.agreement()?
         )];
         for (file, caption, table) in [
             ("integrated-gradients", "Integrated gradients", &self.gradients),
@@ -211,14 +211,14 @@ impl Attributed {
             &folder.join("index.html"),
             page("What generated characters owe to those before", &fragments).as_bytes(),
         )?;
-        write_json(&folder.join("result.json"), &self.json())
+        write_json(&folder.join("result.json"), &self.json()?)
     }
 
-    fn json(&self) -> Value {
+    fn json(&self) -> Result<Value> {
         let characters: String = self.characters.iter().collect();
-        json!({
+        Ok(json!({
             "text": characters, "prompt": self.prompt, "probability": self.probability,
-            "largest_delta": self.largest_delta, "agreement": self.agreement(),
-        })
+            "largest_delta": self.largest_delta, "agreement": self.agreement()?,
+        }))
     }
 }

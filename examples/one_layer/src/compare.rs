@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::contexts::{Context, all};
 use crate::explain::{Sample, scores};
 use crate::model::Frozen;
-use crate::reading::{Reading, TOGETHER, reconstructed};
+use crate::reading::{Reading, TOGETHER};
 use crate::saved::write_json;
 use crate::stages::Compare;
 use crate::support::progress::Bar;
@@ -21,6 +21,8 @@ use crate::{Error, Result};
 const PURPOSE: u64 = 0x756e_6974;
 /// Places that a context needs in each part, and firings that a unit needs to be explained.
 const LEAST: u64 = 20;
+/// Windows that units are taken out of: few are enough, the rise of the loss is a mean over all places.
+const ABLATED: usize = 8 * TOGETHER;
 
 /// What is compared: model, text and dictionary.
 #[derive(Clone, Copy)]
@@ -42,11 +44,12 @@ pub(crate) fn compare(subject: Subject<'_>, settings: &Compare, folder: &Path) -
     let contexts = all(&text.characters, text.held_out);
     let parts = [false, true].map(|held_out| text.some_windows(held_out, model.shape.context, settings.windows));
     let [chosen, judged] = [collect(subject, &contexts, &parts[0])?, collect(subject, &contexts, &parts[1])?];
+    let whole = whole(subject, &parts[1][..parts[1].len().min(ABLATED)])?;
     let mut rows = Vec::new();
     let mut bar = Bar::new("ablations");
     for (at, context) in contexts.iter().enumerate() {
         if chosen.in_context(at) >= LEAST && judged.in_context(at) >= LEAST {
-            rows.push(one(subject, (at, context), (&chosen, &judged), &parts[1])?);
+            rows.push(one(subject, (at, context), (&chosen, &judged), &whole)?);
         }
         bar.show(at + 1, contexts.len());
     }
@@ -75,7 +78,7 @@ fn collect(subject: Subject<'_>, contexts: &[Context], starts: &[usize]) -> Resu
     let mut holds = vec![false; contexts.len()];
     for (at, starts_together) in starts.chunks(TOGETHER).enumerate() {
         let reading = Reading::new(model, text, starts_together)?;
-        let (codes, _) = reconstructed(sae, &reading.neurons)?;
+        let codes = sae.encode_sparse(&reading.neurons)?;
         for row in 0..codes.rows() {
             let place = reading.place(row);
             holds.iter_mut().zip(contexts).for_each(|(holds, context)| *holds = context.holds[place]);
@@ -91,14 +94,14 @@ fn one(
     subject: Subject<'_>,
     (at, context): (usize, &Context),
     (chosen, judged): (&Units, &Units),
-    starts: &[usize],
+    whole: &[Whole],
 ) -> Result<Value> {
     let features = subject.sae.latents();
     let mut row = json!({ "name": context.name, "places": judged.in_context(at) });
     for (name, units) in [("feature", 0..features), ("neuron", features..features + subject.model.shape.neurons)] {
         let Some(best) = chosen.best(at, units.clone()) else { continue };
         let told = judged.again(at, &best);
-        let [inside, outside] = ablation(subject, context, told.unit, starts)?;
+        let [inside, outside] = ablation(subject, context, told.unit, whole)?;
         row[name] = written(&told, units.start);
         (row[name]["loss_inside"], row[name]["loss_elsewhere"]) = (inside.into(), outside.into());
     }
@@ -112,17 +115,27 @@ fn written(told: &Told, first: usize) -> Value {
     })
 }
 
+/// A reading with the losses of the whole model.
+type Whole = (Reading, Vec<f32>);
+
+fn whole(Subject { model, text, .. }: Subject<'_>, starts: &[usize]) -> Result<Vec<Whole>> {
+    let read = |starts| {
+        let reading = Reading::new(model, text, starts)?;
+        let losses = reading.losses(model, &reading.neurons)?;
+        Ok((reading, losses))
+    };
+    starts.chunks(TOGETHER).map(read).collect()
+}
+
 /// Rise of the loss without a unit, in nats per character: in the context, and elsewhere.
 ///
 /// ```text
 /// a' = a - f d        d the direction of a feature; of a neuron f d is its own activation
 /// ```
-fn ablation(subject: Subject<'_>, context: &Context, unit: usize, starts: &[usize]) -> Result<[f64; 2]> {
-    let Subject { model, text, sae } = subject;
+fn ablation(subject: Subject<'_>, context: &Context, unit: usize, whole: &[Whole]) -> Result<[f64; 2]> {
+    let Subject { model, sae, .. } = subject;
     let (mut sums, mut counts) = ([0.0; 2], [0_u64; 2]);
-    // few windows are enough: the rise is a mean over all places
-    for starts in starts[..starts.len().min(8 * TOGETHER)].chunks(TOGETHER) {
-        let reading = Reading::new(model, text, starts)?;
+    for (reading, clean) in whole {
         let mut without = reading.neurons.clone();
         if unit < sae.latents() {
             let active = sae.encode_subset(&reading.neurons, &[unit])?;
@@ -130,7 +143,7 @@ fn ablation(subject: Subject<'_>, context: &Context, unit: usize, starts: &[usiz
         } else {
             without.column_mut(unit - sae.latents()).fill(0.0);
         }
-        let (clean, ablated) = (reading.losses(model, &reading.neurons)?, reading.losses(model, &without)?);
+        let ablated = reading.losses(model, &without)?;
         for (row, (clean, ablated)) in clean.iter().zip(&ablated).enumerate() {
             let part = usize::from(!context.holds[reading.place(row)]);
             sums[part] += f64::from(ablated - clean);

@@ -17,7 +17,7 @@ use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use crate::model::Frozen;
-use crate::reading::{Reading, TOGETHER, mean, reconstructed};
+use crate::reading::{Reading, TOGETHER, mean};
 use crate::saved::write_json;
 use crate::support::progress::Bar;
 use crate::text::{Text, stream};
@@ -61,11 +61,11 @@ fn batches<'a>(model: &'a Frozen, text: &'a Text, seed: u64) -> impl Iterator<It
     })
 }
 
-/// Trains a dictionary and writes it, with what it is worth, into `folder`.
+/// Trains a dictionary and writes it, with what it is worth, into `folder`; gives both.
 ///
 /// # Errors
 /// Settings out of range, a folder that cannot be written.
-pub fn train(model: &Frozen, text: &Text, settings: &Settings, folder: &Path) -> Result<Sae<f32>> {
+pub fn train(model: &Frozen, text: &Text, settings: &Settings, folder: &Path) -> Result<(Sae<f32>, Value)> {
     let start = Instant::now();
     if settings.steps == 0 || settings.batch == 0 || settings.features == 0 || settings.windows == 0 {
         return Err(Error("features, steps, batch and windows must be at least 1".to_owned()));
@@ -103,7 +103,7 @@ pub fn train(model: &Frozen, text: &Text, settings: &Settings, folder: &Path) ->
     result["seconds"] = start.elapsed().as_secs_f64().into();
     save(folder, &sae)?;
     write_json(&folder.join("result.json"), &result)?;
-    Ok(sae)
+    Ok((sae, result))
 }
 
 /// The recipe in the units of these activations.
@@ -134,7 +134,8 @@ fn judge(model: &Frozen, text: &Text, sae: &Sae<f32>, most: usize) -> Result<Val
     let starts = text.some_windows(true, model.shape.context, most);
     for starts in starts.chunks(TOGETHER) {
         let reading = Reading::new(model, text, starts)?;
-        let (codes, out) = reconstructed(sae, &reading.neurons)?;
+        let codes = sae.encode_sparse(&reading.neurons)?;
+        let out = sae.decode_sparse(&codes)?;
         evaluation.update_codes(&reading.neurons, &out, &codes)?;
         let loss = |neurons: &Array2<f32>| Ok::<f64, Error>(mean(&reading.losses(model, neurons)?));
         let (clean, zero) = (loss(&reading.neurons)?, loss(&Array2::zeros(out.raw_dim()))?);

@@ -59,9 +59,18 @@ impl Sample {
         Ok(Self { records, characters, activations })
     }
 
+    fn windows(&self) -> impl Iterator<Item = &[char]> {
+        self.characters.chunks(self.activations.nrows() / self.records.len().max(1))
+    }
+
+    /// All activations of one unit.
+    fn column(&self, unit: usize) -> Vec<f32> {
+        self.activations.column(unit).to_vec()
+    }
+
     /// The records of one unit.
     fn of(&mut self, unit: usize) -> &[ActivationRecord<f32>] {
-        let mut values = self.activations.column(unit).to_vec().into_iter();
+        let mut values = self.column(unit).into_iter();
         for record in &mut self.records {
             record.activations.iter_mut().zip(values.by_ref()).for_each(|(slot, value)| *slot = value);
         }
@@ -84,17 +93,6 @@ struct Scored {
 struct Known {
     stretches: Stretches,
     places: Vec<[u32; ORDER]>,
-}
-
-impl Sample {
-    fn windows(&self) -> impl Iterator<Item = &[char]> {
-        self.characters.chunks(self.activations.nrows() / self.records.len().max(1))
-    }
-
-    /// All activations of one unit.
-    fn column(&self, unit: usize) -> Vec<f32> {
-        self.activations.column(unit).to_vec()
-    }
 }
 
 fn score(training: &mut Sample, held_out: &mut Sample, known: &Known, unit: usize, seed: u64) -> Result<Scored> {

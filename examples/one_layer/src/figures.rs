@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::colour::series;
-use crate::support::figure::{Axis, Curve, curves};
+use crate::support::figure::{Axis, Curve, curves, outline};
 use crate::support::svg::{Anchor, Svg};
 
 /// A number of a result; NaN where there is none.
@@ -77,16 +77,9 @@ pub(crate) fn scores(compared: &Value) -> String {
     curves(&x, &Axis::linear("share of units", 0.0, most * 1.05 + 1e-9), lines, &[])
 }
 
-/// The outline of a histogram of shares.
+/// The outline of a histogram of shares, down to 0 at both ends.
 fn histogram(values: &[f64], low: f64, high: f64, bins: usize) -> Curve {
-    let mut counts = vec![0.0; bins];
-    for value in values {
-        let place = ((value - low) / (high - low) * bins as f64).floor().clamp(0.0, bins as f64 - 1.0);
-        counts[place as usize] += 1.0 / values.len() as f64;
-    }
-    let edge = |bin: usize| low + (high - low) * bin as f64 / bins as f64;
-    let steps = counts.iter().enumerate().flat_map(|(bin, &share)| [(edge(bin), share), (edge(bin + 1), share)]);
-    std::iter::once((low, 0.0)).chain(steps).chain([(high, 0.0)]).collect()
+    std::iter::once((low, 0.0)).chain(outline(values, (low, high), bins)).chain([(high, 0.0)]).collect()
 }
 
 /// How well the best feature and the best neuron tell each context: dots on a scale from 0 to 1.

@@ -1,7 +1,6 @@
 //! The model reading windows of a text: what its neurons do, and what happens to its loss when they are changed.
 
 use candle_core::Tensor;
-use limpid::sae::{Codes, Sae};
 use ndarray::{Array2, ArrayRef2};
 
 use crate::Result;
@@ -43,13 +42,6 @@ impl Reading {
     pub(crate) fn losses(&self, model: &Frozen, neurons: &ArrayRef2<f32>) -> Result<Vec<f32>> {
         Ok(losses(&model.logits(&self.residual, &tensor(neurons)?)?, &self.next)?.to_vec1()?)
     }
-}
-
-/// Codes and reconstruction of activations by a dictionary in their units.
-pub(crate) fn reconstructed(sae: &Sae<f32>, neurons: &ArrayRef2<f32>) -> Result<(Codes<f32>, Array2<f32>)> {
-    let codes = sae.encode_sparse(neurons)?;
-    let out = sae.decode_sparse(&codes)?;
-    Ok((codes, out))
 }
 
 pub(crate) fn mean(values: &[f32]) -> f64 {

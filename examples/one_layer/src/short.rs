@@ -32,15 +32,7 @@ impl Stretches {
     /// Stretches that end at some place of these windows.
     pub(crate) fn new<'a>(windows: impl Iterator<Item = &'a [char]>) -> Self {
         let mut all = Self { numbers: HashMap::new(), texts: Vec::new(), training: Vec::new() };
-        for window in windows {
-            for end in 1..=window.len() {
-                let mut place = [NONE; ORDER];
-                for (length, slot) in (1..=ORDER.min(end)).zip(&mut place) {
-                    *slot = all.number(&window[end - length..end]);
-                }
-                all.training.push(place);
-            }
-        }
+        all.training = places(windows, |stretch| all.number(stretch));
         all
     }
 
@@ -56,17 +48,7 @@ impl Stretches {
 
     /// The stretches that end at each place of other windows.
     pub(crate) fn places<'a>(&self, windows: impl Iterator<Item = &'a [char]>) -> Vec<[u32; ORDER]> {
-        let mut places = Vec::new();
-        for window in windows {
-            for end in 1..=window.len() {
-                let mut place = [NONE; ORDER];
-                for (length, slot) in (1..=ORDER.min(end)).zip(&mut place) {
-                    *slot = self.numbers.get(&window[end - length..end]).copied().unwrap_or(NONE);
-                }
-                places.push(place);
-            }
-        }
-        places
+        places(windows, |stretch| self.numbers.get(stretch).copied().unwrap_or(NONE))
     }
 
     /// A stretch as text.
@@ -122,6 +104,21 @@ impl Stretches {
         let stretches = chosen.iter().copied().zip(sums.iter().map(mean)).collect();
         Short { stretches, elsewhere: mean(&sums[chosen.len()]) }
     }
+}
+
+/// The stretches that end at each place of windows, by length, as numbers.
+fn places<'a>(windows: impl Iterator<Item = &'a [char]>, mut number: impl FnMut(&[char]) -> u32) -> Vec<[u32; ORDER]> {
+    let mut places = Vec::new();
+    for window in windows {
+        for end in 1..=window.len() {
+            let mut place = [NONE; ORDER];
+            for (length, slot) in (1..=ORDER.min(end)).zip(&mut place) {
+                *slot = number(&window[end - length..end]);
+            }
+            places.push(place);
+        }
+    }
+    places
 }
 
 /// Which of the chosen stretches is the longest at a place.

@@ -181,9 +181,7 @@ fn loaded(model: &Frozen, settings: &Settings) -> Result<Sae<f32>> {
 
 fn dictionary_stage(string: &str, settings: &Settings) -> Result<()> {
     let (model, _, text) = trained(string, settings)?;
-    let folder = settings.folder("dictionary");
-    dictionary::train(&model, &text, &settings.dictionary, &folder)?;
-    let result = saved::read_json(&folder.join("result.json"))?;
+    let (_, result) = dictionary::train(&model, &text, &settings.dictionary, &settings.folder("dictionary"))?;
     println!(
         "{} features, {} of them dead; {:.1} are active at a character, of neurons {:.1}; variance explained {:.3}; \
          loss recovered {:.3}",

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use limpid::Seed;
@@ -147,11 +146,6 @@ impl Text {
     /// Tokens of a window.
     pub fn window(&self, start: usize, context: usize) -> &[u32] {
         &self.tokens[start..start + context]
-    }
-
-    /// The characters of a range.
-    pub fn slice(&self, range: Range<usize>) -> String {
-        self.characters[range].iter().collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Trains the model on a text: AdamW, a warm-up and then a cosine, gradients of bounded length.
 
-use std::f64::consts::PI;
 use std::path::Path;
 use std::time::Instant;
 
 use candle_core::backprop::GradStore;
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use limpid::math::schedule::Schedule;
 use serde_json::json;
 
 use crate::model::{Frozen, Model, Shape, losses, windows};
@@ -102,12 +102,9 @@ pub fn train(text: &Text, vocabulary: &Vocabulary, settings: &Training, folder: 
 
 /// A factor of the learning rate: up over a twentieth of the steps, then down to a twentieth along a cosine.
 fn schedule(step: usize, steps: usize) -> f64 {
-    let (step, steps) = (step as f64, steps as f64);
-    let warm_up = (steps / 20.0).max(1.0);
-    if step < warm_up {
-        return (step + 1.0) / warm_up.ceil();
-    }
-    0.525 + 0.475 * (PI * (step - warm_up) / (steps - warm_up).max(1.0)).cos()
+    let warmup = steps.div_ceil(20);
+    let factor: f64 = Schedule::WarmupCosine { warmup }.factor(step, steps);
+    if step < warmup { factor } else { 0.05 + 0.95 * factor }
 }
 
 fn step_loss(model: &Model, text: &Text, starts: &[usize]) -> Result<candle_core::Tensor> {

@@ -100,7 +100,7 @@ fn a_dictionary_is_trained_saved_and_has_effects() {
     let text = Text::new(&string, &vocabulary, 16).unwrap();
     let settings =
         dictionary::Settings { features: 40, steps: 60, batch: 64, l1: 0.01, ..dictionary::Settings::default() };
-    let sae = dictionary::train(&model, &text, &settings, folder.path()).unwrap();
+    let (sae, _) = dictionary::train(&model, &text, &settings, folder.path()).unwrap();
     let again = dictionary::load(folder.path(), 24).unwrap();
     assert_eq!((sae.latents(), &sae.w_dec), (40, &again.w_dec));
     assert_eq!(effects(&model, &sae).unwrap().dim(), (40, vocabulary.size()));

@@ -191,6 +191,7 @@ fn fresh_values<T: Scalar>(stream: &mut Stream, words: &mut [u32; 2 * BATCH]) {
 #[inline(always)]
 fn thin<T: Scalar, S: Simd>(_: S, words: &[u32], value: Value, p: T, out: &mut [T]) {
     let inverse = T::one() / p;
+    // no iterator over both: what it calls may be compiled apart, and then not as vectors
     for (i, slot) in out.iter_mut().enumerate() {
         let u = T::uniform_from(&words[i * T::RANDOM_WORDS..(i + 1) * T::RANDOM_WORDS]);
         let present = shape(value, u * inverse);

@@ -35,6 +35,12 @@ pub trait Scalar:
     /// `self` in double precision, without loss.
     fn as_f64(self) -> f64;
 
+    /// What [`Self::sign_and_exponent`] is of 0, and below for all other numbers.
+    const ZERO_EXPONENT: u16;
+
+    /// The bits in front of the fraction: equal for numbers of the same sign between the same powers of two.
+    fn sign_and_exponent(self) -> u16;
+
     /// Random words behind one uniform number.
     const RANDOM_WORDS: usize;
 
@@ -52,6 +58,14 @@ impl Scalar for f32 {
     #[inline(always)]
     fn as_f64(self) -> f64 {
         f64::from(self)
+    }
+
+    const ZERO_EXPONENT: u16 = 1 << 9;
+
+    #[inline(always)]
+    fn sign_and_exponent(self) -> u16 {
+        let bits = self.to_bits();
+        if bits << 1 == 0 { Self::ZERO_EXPONENT } else { (bits >> 23) as u16 }
     }
 
     const RANDOM_WORDS: usize = 1;
@@ -74,6 +88,14 @@ impl Scalar for f64 {
     #[inline(always)]
     fn as_f64(self) -> f64 {
         self
+    }
+
+    const ZERO_EXPONENT: u16 = 1 << 12;
+
+    #[inline(always)]
+    fn sign_and_exponent(self) -> u16 {
+        let bits = self.to_bits();
+        if bits << 1 == 0 { Self::ZERO_EXPONENT } else { (bits >> 52) as u16 }
     }
 
     const RANDOM_WORDS: usize = 2;

@@ -19,7 +19,9 @@ fn settings(seed: u64) -> CollectSettings {
         magnitude: 3,
         random: 4,
         active: 2,
-        quantile_bits: Some(4),
+        moments: seed % 5 != 0,
+        octaves: if seed % 7 == 0 { 0 } else { 32 },
+        quantile_bits: (seed % 3 != 0).then_some(4),
         vocabulary: Some(VOCABULARY),
         seed: Seed(seed),
         ..CollectSettings::default()
@@ -183,10 +185,18 @@ proptest! {
             let finite: Vec<f64> = seen.clone().filter(|x| x.is_finite()).collect();
             prop_assert_eq!(stats.moments().count(), finite.len() as u64);
             prop_assert_eq!(stats.moments().skipped(), (seen.count() - finite.len()) as u64);
-            prop_assert_eq!(stats.histogram().total(), finite.len() as u64);
-            prop_assert_eq!(stats.quantiles().unwrap().count(), finite.len() as u64);
+            let (count, active) = (finite.len() as u64, finite.iter().filter(|x| **x != 0.0).count());
+            let kept = settings(seed);
+            prop_assert_eq!(stats.histogram().total(), if kept.octaves > 0 { count } else { 0 });
+            prop_assert_eq!(stats.density(), (kept.octaves > 0).then(|| active as f64 / count as f64));
+            prop_assert_eq!(stats.quantiles().map(|quantiles| quantiles.count()), kept.quantile_bits.map(|_| count));
             let mean = finite.iter().sum::<f64>() / finite.len() as f64;
-            prop_assert!((stats.moments().mean().unwrap() - mean).abs() <= 1e-12 * (1.0 + mean.abs()));
+            let range = finite.iter().fold(f64::INFINITY, |a, b| a.min(*b));
+            prop_assert_eq!(stats.moments().least(), Some(range));
+            match stats.moments().mean() {
+                Some(found) => prop_assert!((found - mean).abs() <= 1e-12 * (1.0 + mean.abs())),
+                None => prop_assert!(!kept.moments),
+            }
             let at = |token: u32| {
                 let of_token = all.iter().zip(&corpus.mask).zip(&corpus.tokens).filter(|((_, m), t)| **m && **t == token);
                 let values: Vec<f64> = of_token.map(|((x, _), _)| f64::from(*x)).filter(|x| x.is_finite()).collect();

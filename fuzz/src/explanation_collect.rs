@@ -45,6 +45,7 @@ fn settings(source: &mut Source<'_>) -> CollectSettings {
         magnitude: source.below(3),
         random: source.below(3),
         active: source.below(3),
+        moments: source.flag(),
         lowest: -(source.below(20) as i32),
         octaves: source.below(40),
         quantile_bits: source.flag().then(|| source.below(12) as u32),

@@ -21,7 +21,7 @@ use crate::Result;
 /// Bits of a digit.
 const DIGIT: i32 = 28;
 
-const MASK: u128 = (1 << DIGIT) - 1;
+const MASK: u64 = (1 << DIGIT) - 1;
 
 /// Exponent of the lowest bit of any double.
 const LOWEST: i32 = -1074;
@@ -46,6 +46,7 @@ impl<const N: usize> Default for ExactSum<N> {
 
 impl<const N: usize> ExactSum<N> {
     /// Adds a finite number.
+    #[inline]
     pub(crate) fn add(&mut self, x: f64) {
         let bits = x.to_bits();
         let fraction = bits & ((1 << 52) - 1);
@@ -54,14 +55,28 @@ impl<const N: usize> ExactSum<N> {
         if mantissa == 0 {
             return;
         }
-        let wide = u128::from(mantissa) << (place % DIGIT);
-        let lowest = place / DIGIT;
-        let extra = i32::from(wide > MASK) + i32::from(wide >> (2 * DIGIT) > 0);
-        self.raise(lowest + extra);
-        for above in 0..=extra {
-            let digit = i64::try_from((wide >> (DIGIT * above)) & MASK).unwrap_or(0);
-            if let Some(sum) = usize::try_from(self.top - lowest - above).ok().and_then(|at| self.digits.get_mut(at)) {
-                *sum = sum.wrapping_add(if x < 0.0 { -digit } else { digit });
+        let (lowest, shift) = (place / DIGIT, place % DIGIT);
+        let sign = (bits >> 63).cast_signed();
+        let signed = |digit: u64| ((digit & MASK).cast_signed() ^ -sign) + sign;
+        let digits = [mantissa << shift, mantissa >> (DIGIT - shift), mantissa >> (2 * DIGIT - shift)].map(signed);
+        // most terms of a long sum end here
+        match usize::try_from(self.top - lowest) {
+            Ok(at) if at >= 2 && at < N => {
+                for (above, digit) in digits.into_iter().enumerate() {
+                    self.digits[at - above] = self.digits[at - above].wrapping_add(digit);
+                }
+            }
+            _ => self.add_anywhere(lowest, digits),
+        }
+    }
+
+    /// Adds the digits of a number from `lowest` up, which may reach above the highest position, or below the lowest.
+    #[inline(never)]
+    fn add_anywhere(&mut self, lowest: i32, digits: [i64; 3]) {
+        for (position, digit) in (lowest..).zip(digits).filter(|(_, digit)| *digit != 0) {
+            self.raise(position);
+            if let Some(sum) = usize::try_from(self.top - position).ok().and_then(|at| self.digits.get_mut(at)) {
+                *sum = sum.wrapping_add(digit);
             }
         }
     }

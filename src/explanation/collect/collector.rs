@@ -3,18 +3,19 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use ndarray::{ArrayRef3, Axis, Slice};
+use ndarray::ArrayRef3;
 
 use super::batch::{Batch, Sequence};
+use super::dense::{self, Dense};
 use super::hash_sample::HashSample;
-use super::lanes::{LANES, Lanes};
+use super::lanes::LANES;
 use super::neuron::NeuronStats;
 use super::settings::CollectSettings;
 use super::sparse::{self, SparseActivation};
+use super::tally::Slots;
 use super::token_table::TokenCounts;
 use super::top_activations::Hit;
 use crate::error::{check_length, check_limit, check_shape};
-use crate::math::double::Double;
 use crate::math::merge::{Bytes, Merge, Reader};
 use crate::math::par;
 use crate::math::simd::{dispatch, level};
@@ -86,8 +87,13 @@ impl Collector {
         check_shape("activations", activations, &[b, t, self.neurons.len()])?;
         let sequences = batch.sequences(b, t, self.tokens.as_ref())?;
         self.count(&sequences);
+        let places = sequences.iter().map(|sequence| sequence.places.len()).sum();
+        let first = self.neurons.first().filter(|_| self.settings.octaves > 0);
+        let slots = first.and_then(|stats| Slots::new::<T>(stats.histogram(), places));
+        let (sequences, settings, slots) = (sequences.as_slice(), &self.settings, slots.as_ref());
+        let input = Dense { activations, sequences, settings, slots };
         par::for_each_chunk_mut(&mut self.neurons, LANES, |chunk, neurons| {
-            dispatch!(level(), _simd => update_dense(neurons, chunk * LANES, activations, &sequences));
+            dispatch!(level(), simd => dense::update(simd, neurons, chunk * LANES, input));
         });
         Ok(())
     }
@@ -193,36 +199,6 @@ impl Collector {
     }
 }
 
-/// Takes up the sequences for at most [`LANES`] neurons from `first` on.
-#[inline(always)]
-fn update_dense<T: Scalar>(
-    neurons: &mut [NeuronStats],
-    first: usize,
-    activations: &ArrayRef3<T>,
-    sequences: &[Sequence],
-) {
-    let range = Slice::from(first..first + neurons.len());
-    let mut values = [0.0; LANES];
-    for (sequence, activations) in sequences.iter().zip(activations.outer_iter()) {
-        let mut lanes = Lanes::new();
-        for place in &sequence.places {
-            let row = activations.index_axis(Axis(0), place.at);
-            let row = row.slice_axis(Axis(0), range);
-            match row.as_slice() {
-                Some(row) => values.iter_mut().zip(row).for_each(|(slot, value)| *slot = value.as_f64()),
-                None => values.iter_mut().zip(row).for_each(|(slot, value)| *slot = value.as_f64()),
-            }
-            lanes.add(&values, place.position);
-            neurons.iter_mut().zip(&values).for_each(|(stats, &value)| stats.value(value, place.token));
-        }
-        let sums = lanes.power_sums();
-        for (lane, stats) in neurons.iter_mut().enumerate() {
-            let sums = sums.each_ref().map(|[high, low]| Double { high: high[lane], low: low[lane] });
-            stats.sequence(sequence.document, &lanes.row(lane), sums);
-        }
-    }
-}
-
 impl Merge for Collector {
     /// # Errors
     /// [`Error::DuplicateShard`] where both saw the same part of the corpus, [`Error::Shape`] for another number of neurons,
@@ -248,7 +224,7 @@ impl Merge for Collector {
 }
 
 /// First bytes of the written form.
-const MAGIC: &[u8; 8] = b"limpcol1";
+const MAGIC: &[u8; 8] = b"limpcol2";
 
 impl Bytes for Collector {
     fn write(&self, out: &mut Vec<u8>) {

@@ -61,6 +61,9 @@ impl HashSample {
     /// Takes up a place, each one once.
     pub fn push(&mut self, hit: Hit) {
         self.seen = self.seen.saturating_add(1);
+        if self.k == 0 {
+            return;
+        }
         self.keep((self.priority(hit.document, hit.position), hit));
     }
 

@@ -59,13 +59,23 @@ impl LogHistogram {
 
     /// Where a value is counted, without a branch: nothing foretells the exponents of a neuron.
     #[inline]
-    fn slot(&self, x: f64) -> usize {
+    pub(super) fn slot(&self, x: f64) -> usize {
         let exponent = (x.abs().to_bits() >> 52).cast_signed() - 1023;
         let bin = (exponent - i64::from(self.lowest) + 1).max(0).cast_unsigned().min(self.octaves as u64 + 1);
         // no more than there are bins
         let bin = usize::try_from(bin).unwrap_or(0);
         let side = if x < 0.0 { self.octaves + 2 } else { 0 };
         if x == 0.0 { 0 } else { 1 + side + bin }
+    }
+
+    /// Number of slots.
+    pub(super) fn slots(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Adds counts by slot.
+    pub(super) fn add_counts(&mut self, counts: impl Iterator<Item = u16>) {
+        self.counts.iter_mut().zip(counts).for_each(|(count, more)| *count = count.saturating_add(u64::from(more)));
     }
 
     /// Counts this many zeros.

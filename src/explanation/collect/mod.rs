@@ -19,6 +19,7 @@
 
 mod batch;
 mod collector;
+mod dense;
 mod hash_sample;
 mod lanes;
 mod log_histogram;
@@ -28,6 +29,7 @@ mod quantile_sketch;
 mod row;
 mod settings;
 mod sparse;
+mod tally;
 mod token_table;
 mod top_activations;
 

@@ -15,7 +15,7 @@ use super::row::Row;
 use crate::math::double::Double;
 use crate::math::exact_sum::ExactSum;
 use crate::math::merge::{Bytes, Merge, Reader};
-use crate::{Result, Scalar};
+use crate::{Error, Result, Scalar};
 
 /// Moments of the values of one neuron.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,12 +24,13 @@ pub struct NeuronMoments {
     skipped: u64,
     least: f64,
     largest: f64,
-    sums: [ExactSum<5>; 4],
+    /// `None` where only the range is kept.
+    sums: Option<[ExactSum<5>; 4]>,
 }
 
 impl Default for NeuronMoments {
     fn default() -> Self {
-        let sums = [ExactSum::default(); 4];
+        let sums = Some([ExactSum::default(); 4]);
         Self { count: 0, skipped: 0, least: f64::INFINITY, largest: f64::NEG_INFINITY, sums }
     }
 }
@@ -48,6 +49,16 @@ pub struct CentralMoments {
 }
 
 impl NeuronMoments {
+    /// Counts and range alone.
+    pub(super) fn of_range() -> Self {
+        Self { sums: None, ..Self::default() }
+    }
+
+    /// Whether powers are summed.
+    pub(super) fn has_sums(&self) -> bool {
+        self.sums.is_some()
+    }
+
     /// Takes up the values of one sequence. Values that are not finite, or beyond `±1e60`, are counted in
     /// [`NeuronMoments::skipped`] and otherwise left out.
     ///
@@ -76,8 +87,8 @@ impl NeuronMoments {
         self.skipped = self.skipped.saturating_add(row.skipped);
         self.least = self.least.min(row.least.value);
         self.largest = self.largest.max(row.largest.value);
-        if row.active > 0 {
-            self.sums.iter_mut().zip(sums).for_each(|(sum, term)| sum.add_double(term));
+        if let Some(total) = self.sums.as_mut().filter(|_| row.active > 0) {
+            total.iter_mut().zip(sums).for_each(|(sum, term)| sum.add_double(term));
         }
     }
 
@@ -105,7 +116,7 @@ impl NeuronMoments {
         (self.count > 0).then_some(self.largest)
     }
 
-    /// Central moments; `None` without values.
+    /// Central moments; `None` without values, and where they are not collected.
     #[must_use]
     pub fn central(&self) -> Option<CentralMoments> {
         if self.count == 0 {
@@ -114,7 +125,7 @@ impl NeuronMoments {
         if self.least == self.largest {
             return Some(CentralMoments { mean: self.least, m2: 0.0, m3: 0.0, m4: 0.0 });
         }
-        let [s1, s2, s3, s4] = self.sums.map(|sum| sum.value());
+        let [s1, s2, s3, s4] = self.sums?.map(|sum| sum.value());
         let mean = s1 / Double::from(self.count);
         let [two, three, four, six] = [2.0, 3.0, 4.0, 6.0].map(Double::from);
         let square = mean * mean;
@@ -126,26 +137,26 @@ impl NeuronMoments {
         })
     }
 
-    /// Mean; `None` without values.
+    /// Mean; `None` where there are no [central moments](NeuronMoments::central).
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         self.central().map(|central| central.mean)
     }
 
-    /// Variance `M_2/n` of the values themselves; `None` without values.
+    /// Variance `M_2/n` of the values themselves; `None` where there are no [central moments](NeuronMoments::central).
     #[must_use]
     pub fn variance(&self) -> Option<f64> {
         self.central().map(|central| central.m2 / self.count as f64)
     }
 
-    /// Skewness `√n M_3/M_2^(3/2)`; `None` where all values are equal.
+    /// Skewness `√n M_3/M_2^(3/2)`; `None` also where all values are equal.
     #[must_use]
     pub fn skewness(&self) -> Option<f64> {
         let central = self.central().filter(|central| central.m2 > 0.0)?;
         Some(libm::sqrt(self.count as f64) * (central.m3 / central.m2) / libm::sqrt(central.m2))
     }
 
-    /// Excess kurtosis `n M_4/M_2² - 3`, 0 for a normal distribution; `None` where all values are equal.
+    /// Excess kurtosis `n M_4/M_2² - 3`, 0 for a normal distribution; `None` also where all values are equal.
     #[must_use]
     pub fn excess_kurtosis(&self) -> Option<f64> {
         let central = self.central().filter(|central| central.m2 > 0.0)?;
@@ -155,11 +166,15 @@ impl NeuronMoments {
 
 impl Merge for NeuronMoments {
     fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.has_sums() != other.has_sums() {
+            return Err(Error::Unsupported { what: "merging moments with a range alone" });
+        }
         self.count = self.count.saturating_add(other.count);
         self.skipped = self.skipped.saturating_add(other.skipped);
         self.least = self.least.min(other.least);
         self.largest = self.largest.max(other.largest);
-        self.sums.iter_mut().zip(&other.sums).try_for_each(|(sum, other)| sum.merge(other))
+        let pairs = self.sums.iter_mut().flatten().zip(other.sums.iter().flatten());
+        pairs.into_iter().try_for_each(|(sum, other)| sum.merge(other))
     }
 }
 
@@ -167,7 +182,8 @@ impl Bytes for NeuronMoments {
     fn write(&self, out: &mut Vec<u8>) {
         [self.count, self.skipped].iter().for_each(|count| out.extend(count.to_le_bytes()));
         [self.least, self.largest].iter().for_each(|x| out.extend(x.to_le_bytes()));
-        self.sums.iter().for_each(|sum| sum.write(out));
+        out.push(u8::from(self.has_sums()));
+        self.sums.iter().flatten().for_each(|sum| sum.write(out));
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self> {
@@ -181,8 +197,12 @@ impl Bytes for NeuronMoments {
         if !fits {
             return Err(error);
         }
-        let mut sums = [ExactSum::default(); 4];
-        for sum in &mut sums {
+        let mut sums = match input.take(1, "whether there are sums")? {
+            [0] => None,
+            [1] => Some([ExactSum::default(); 4]),
+            _ => return Err(error),
+        };
+        for sum in sums.iter_mut().flatten() {
             *sum = ExactSum::read(input)?;
         }
         Ok(Self { count, skipped, least, largest, sums })

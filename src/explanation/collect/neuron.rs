@@ -28,12 +28,12 @@ pub struct NeuronStats {
 }
 
 impl NeuronStats {
-    /// Bytes that the written form has at least: moments, three tops, a sample, a histogram.
-    pub(super) const LEAST_BYTES: usize = 32 + 4 * 44 + 3 * 32 + 32 + 12 + 40;
+    /// Bytes that the written form has at least: a range, three tops, a sample, a histogram.
+    pub(super) const LEAST_BYTES: usize = 32 + 1 + 3 * 32 + 32 + 12 + 40;
 
     pub(super) fn new(settings: &CollectSettings, neuron: u64) -> Result<Self> {
         Ok(Self {
-            moments: NeuronMoments::default(),
+            moments: settings.moments(),
             top: [settings.top(Side::Positive)?, settings.top(Side::Negative)?, settings.top(Side::Magnitude)?],
             active: settings.active(neuron)?,
             histogram: settings.histogram()?,
@@ -88,23 +88,38 @@ impl NeuronStats {
         self.tokens.as_ref()
     }
 
-    /// Share of values that are not 0; `None` without values.
+    /// Share of values that are not 0; `None` without values, and where no histogram is kept.
     #[must_use]
     pub fn density(&self) -> Option<f64> {
         let count = self.moments.count();
-        (count > 0).then(|| count.saturating_sub(self.histogram.zero()) as f64 / count as f64)
+        (count > 0 && self.counts_values()).then(|| count.saturating_sub(self.histogram.zero()) as f64 / count as f64)
     }
 
-    /// Takes up one value of a sequence, for all that is not in its row.
+    /// Counts one value of a sequence in the histogram.
+    #[inline]
+    pub(super) fn count(&mut self, value: f64) {
+        if value.abs() <= LARGEST && self.counts_values() {
+            self.histogram.add(value);
+        }
+    }
+
+    /// Whether there is a histogram.
+    fn counts_values(&self) -> bool {
+        !self.histogram.positive().is_empty()
+    }
+
+    /// Counts values by slot of the histogram.
+    pub(super) fn add_counts(&mut self, counts: impl Iterator<Item = u16>) {
+        self.histogram.add_counts(counts);
+    }
+
+    /// Takes up one value of a sequence, for all that is neither in its row nor in the histogram.
     #[inline]
     pub(super) fn value(&mut self, value: f64, token: Option<u32>) {
         // what is no number for one statistic is none for the others
         let taken = value.abs() <= LARGEST;
-        if taken {
-            self.histogram.add(value);
-            if let Some(quantiles) = &mut self.quantiles {
-                quantiles.add(value);
-            }
+        if let Some(quantiles) = self.quantiles.as_mut().filter(|_| taken) {
+            quantiles.add(value);
         }
         if let Some((tokens, token)) = self.tokens.as_mut().zip(token) {
             tokens.add(token, if taken { value } else { f64::NAN });
@@ -114,23 +129,35 @@ impl NeuronStats {
     /// Takes up the zeros of a sequence that were not given one by one, the first of them at `position`.
     pub(super) fn zeros(&mut self, row: &mut Row, count: u64, position: u32) {
         row.add_zeros(count, position);
-        self.histogram.add_zeros(count);
+        if self.counts_values() {
+            self.histogram.add_zeros(count);
+        }
         if let Some(quantiles) = &mut self.quantiles {
             quantiles.add_zeros(count);
         }
     }
 
-    /// Takes up a whole sequence, whose values were given, with the power sums of its row.
-    pub(super) fn sequence(&mut self, document: u64, row: &Row, sums: [Double; 4]) {
-        self.moments.push(row, sums);
-        if row.count == 0 {
+    /// Takes up a whole sequence, whose values were given, with the power sums of its row. `locate` completes the row with
+    /// the positions of its extremes, and is called where one could be kept.
+    pub(super) fn sequence(&mut self, document: u64, mut row: Row, sums: [Double; 4], locate: impl FnOnce(&mut Row)) {
+        self.moments.push(&row, sums);
+        let (least, largest) = (row.least.value, row.largest.value);
+        let active = least < 0.0 || largest > 0.0;
+        let ends = [largest, least, largest.max(-least)];
+        let admitted = self.top.iter().zip(ends).any(|(top, end)| top.admits(end, document));
+        if row.count == 0 || !(admitted || active) {
             return;
         }
-        let hit = |extreme: Extreme| Hit { value: extreme.value, document, position: extreme.position };
-        for (top, extreme) in self.top.iter_mut().zip([row.largest, row.least, row.strongest()]) {
-            top.push(hit(extreme));
+        if admitted || self.active.k() > 0 {
+            locate(&mut row);
         }
-        if row.least.value < 0.0 || row.largest.value > 0.0 {
+        let hit = |extreme: Extreme| Hit { value: extreme.value, document, position: extreme.position };
+        if admitted {
+            for (top, extreme) in self.top.iter_mut().zip([row.largest, row.least, row.strongest()]) {
+                top.push(hit(extreme));
+            }
+        }
+        if active {
             self.active.push(hit(row.strongest()));
         }
     }
@@ -143,6 +170,7 @@ impl NeuronStats {
             (a, b) => a.is_none() && b.is_none(),
         };
         self.top.iter().zip(&other.top).all(same_top)
+            && self.moments.has_sums() == other.moments.has_sums()
             && self.active.belongs_to(&other.active)
             && self.histogram.belongs_to(&other.histogram)
             && same_quantiles

@@ -26,7 +26,7 @@ pub(super) struct Row {
     pub(super) largest: Extreme,
     /// Values that are not 0.
     pub(super) active: u64,
-    /// The first of them.
+    /// The first of them, cut by [`coarse`].
     pub(super) pivot: f64,
     /// Sums of powers 1 to 4 of their distance to the pivot.
     pub(super) powers: [f64; 4],
@@ -59,7 +59,7 @@ impl Row {
         self.extend(value, position);
         if value.abs() >= SMALLEST {
             if self.active == 0 {
-                self.pivot = value;
+                self.pivot = coarse(value);
             }
             self.active += 1;
             let distance = value - self.pivot;
@@ -90,6 +90,14 @@ impl Row {
         }
     }
 
+    /// Finds where the extremes stand, given every value with its position.
+    pub(super) fn locate(&mut self, values: impl Iterator<Item = (f64, u32)> + Clone) {
+        for extreme in [&mut self.least, &mut self.largest] {
+            let first = values.clone().find(|(value, _)| *value == extreme.value && value.abs() <= LARGEST);
+            extreme.position = first.map_or(0, |(_, position)| position);
+        }
+    }
+
     /// The value of the largest magnitude, the first of equal ones.
     pub(super) fn strongest(&self) -> Extreme {
         let (low, high) = (self.least, self.largest);
@@ -103,18 +111,26 @@ impl Row {
     }
 }
 
-/// Sums of the powers 1 to 4 of `n` values, from the sums of the powers of their distances to `pivot`.
+/// The first 13 binary digits of a number: so few that its powers up to the fourth, and small multiples of them, are exact.
 #[inline(always)]
-pub(super) fn power_sums(n: f64, pivot: f64, powers: [f64; 4]) -> [Double; 4] {
-    let [n, c, two, three, four, six] = [n, pivot, 2.0, 3.0, 4.0, 6.0].map(Double::from);
-    let [d1, d2, d3, d4] = powers.map(Double::from);
+pub(super) fn coarse(x: f64) -> f64 {
+    f64::from_bits(x.to_bits() & !((1 << 40) - 1))
+}
+
+/// Sums of the powers 1 to 4 of `n` values, from the sums of the powers of their distances to `c`, which is [`coarse`].
+#[inline(always)]
+pub(super) fn power_sums(n: f64, c: f64, [d1, d2, d3, d4]: [f64; 4]) -> [Double; 4] {
     let square = c * c;
     let cube = square * c;
+    let product = Double::product;
     [
-        n * c + d1,
-        n * square + two * c * d1 + d2,
-        n * cube + three * (square * d1 + c * d2) + d3,
-        n * (square * square) + four * (cube * d1 + c * d3) + six * square * d2 + d4,
+        product(n, c) + Double::from(d1),
+        product(n, square) + product(2.0 * c, d1) + Double::from(d2),
+        product(n, cube) + product(3.0 * square, d1) + product(3.0 * c, d2) + Double::from(d3),
+        product(n, square * square)
+            + (product(4.0 * cube, d1) + product(4.0 * c, d3))
+            + product(6.0 * square, d2)
+            + Double::from(d4),
     ]
 }
 

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::hash_sample::HashSample;
 use super::log_histogram::LogHistogram;
+use super::moments::NeuronMoments;
 use super::quantile_sketch::QuantileSketch;
 use super::token_table::TokenCounts;
 use super::top_activations::TopActivations;
@@ -25,9 +26,11 @@ pub struct CollectSettings {
     pub random: usize,
     /// Sequences chosen at random among those where a neuron is anywhere different from 0, per neuron.
     pub active: usize,
+    /// Mean, variance, skewness and kurtosis; without them a neuron still has its range and its counts.
+    pub moments: bool,
     /// Exponent of the first bin of the histograms: it begins at `2^lowest` on either side of 0.
     pub lowest: i32,
-    /// Bins of the histograms on either side, one per power of two.
+    /// Bins of the histograms on either side, one per power of two; without any no histogram is kept, and so no density.
     pub octaves: usize,
     /// Quantiles within `2^-(bits + 1)` of themselves over 24 powers of two, at most `192·2^bits` bytes per neuron and side.
     pub quantile_bits: Option<u32>,
@@ -45,6 +48,7 @@ impl Default for CollectSettings {
             magnitude: 0,
             random: 20,
             active: 0,
+            moments: true,
             lowest: -16,
             octaves: 32,
             quantile_bits: None,
@@ -86,6 +90,10 @@ impl CollectSettings {
         LogHistogram::new(self.lowest, self.octaves)
     }
 
+    pub(super) fn moments(&self) -> NeuronMoments {
+        if self.moments { NeuronMoments::default() } else { NeuronMoments::of_range() }
+    }
+
     pub(super) fn quantiles(&self) -> Result<Option<QuantileSketch>> {
         self.quantile_bits.map(|bits| QuantileSketch::new(bits, QUANTILE_OCTAVES)).transpose()
     }
@@ -104,15 +112,19 @@ impl Bytes for CollectSettings {
         let vocabulary = self.vocabulary.map_or(0, |vocabulary| (vocabulary as u64).saturating_add(1));
         [bits, vocabulary, self.seed.0].iter().for_each(|number| out.extend(number.to_le_bytes()));
         out.extend(i64::from(self.lowest).to_le_bytes());
+        out.extend(u64::from(self.moments).to_le_bytes());
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self> {
         let error = input.error("settings of a collection");
-        let mut numbers = [0_u64; 10];
+        let mut numbers = [0_u64; 11];
         for number in &mut numbers {
             *number = input.u64("settings of a collection")?;
         }
-        let [positive, negative, magnitude, random, active, octaves, bits, vocabulary, seed, lowest] = numbers;
+        let [positive, negative, magnitude, random, active, octaves, bits, vocabulary, seed, lowest, moments] = numbers;
+        if moments > 1 {
+            return Err(error);
+        }
         let count = |number: u64| usize::try_from(number).map_err(|_| error);
         Ok(Self {
             positive: count(positive)?,
@@ -120,6 +132,7 @@ impl Bytes for CollectSettings {
             magnitude: count(magnitude)?,
             random: count(random)?,
             active: count(active)?,
+            moments: moments == 1,
             lowest: i32::try_from(lowest.cast_signed()).map_err(|_| error)?,
             octaves: count(octaves)?,
             quantile_bits: bits.checked_sub(1).map(|bits| u32::try_from(bits).map_err(|_| error)).transpose()?,

@@ -82,6 +82,7 @@ fn update_sequence<T: Scalar>(stats: &mut NeuronStats, entries: &[SparseActivati
                 [entry, after @ ..] if entry.at as usize == place.at => {
                     let value = entry.value.as_f64();
                     row.add(value, place.position);
+                    stats.count(value);
                     stats.value(value, place.token);
                     rest = after;
                 }
@@ -92,5 +93,5 @@ fn update_sequence<T: Scalar>(stats: &mut NeuronStats, entries: &[SparseActivati
     if let Some(place) = first_zero {
         stats.zeros(&mut row, (sequence.places.len() - entries.len()) as u64, place.position);
     }
-    stats.sequence(sequence.document, &row, row.power_sums());
+    stats.sequence(sequence.document, row, row.power_sums(), |_| ());
 }

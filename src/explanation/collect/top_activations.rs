@@ -59,6 +59,8 @@ pub struct TopActivations {
     skipped: u64,
     /// Best first.
     hits: Vec<Hit>,
+    /// The key of the last one once there are `k`; what is below cannot be kept.
+    bar: f64,
 }
 
 impl TopActivations {
@@ -82,7 +84,8 @@ impl TopActivations {
     /// ```
     pub fn new(k: usize, side: Side) -> Result<Self> {
         check_limit("k", k, MAX_KEPT)?;
-        Ok(Self { k, side, skipped: 0, hits: Vec::new() })
+        let bar = if k == 0 { f64::INFINITY } else { f64::NEG_INFINITY };
+        Ok(Self { k, side, skipped: 0, hits: Vec::new(), bar })
     }
 
     /// Takes up a place; a value that is not finite is only counted.
@@ -91,25 +94,41 @@ impl TopActivations {
             self.skipped = self.skipped.saturating_add(1);
             return;
         }
-        // nearly all places of a long corpus end here
         if self.hits.len() >= self.k && self.hits.last().is_none_or(|last| self.order(&hit, last).is_ge()) {
             return;
         }
         let at = self.hits.partition_point(|other| self.order(other, &hit).is_lt());
         self.hits.truncate(self.k.saturating_sub(1).max(at));
         self.hits.insert(at, hit);
+        self.raise_bar();
+    }
+
+    fn raise_bar(&mut self) {
+        if let Some(last) = self.hits.last().filter(|_| self.hits.len() >= self.k) {
+            self.bar = self.key(last.value);
+        }
+    }
+
+    /// Whether a place of this value in this document could be kept: hardly any of a long corpus.
+    #[inline]
+    pub(super) fn admits(&self, value: f64, document: u64) -> bool {
+        let key = self.key(value);
+        key > self.bar || key == self.bar && self.hits.last().is_some_and(|last| document <= last.document)
+    }
+
+    fn key(&self, value: f64) -> f64 {
+        match self.side {
+            Side::Positive => value,
+            Side::Negative => -value,
+            Side::Magnitude => value.abs(),
+        }
     }
 
     /// Which of two comes first.
     fn order(&self, a: &Hit, b: &Hit) -> Ordering {
-        let key = |hit: &Hit| match self.side {
-            Side::Positive => hit.value,
-            Side::Negative => -hit.value,
-            Side::Magnitude => hit.value.abs(),
-        };
         let descending = |a: f64, b: f64| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
         let by_place = (a.document, a.position).cmp(&(b.document, b.position));
-        descending(key(a), key(b)).then(by_place).then(descending(a.value, b.value))
+        descending(self.key(a.value), self.key(b.value)).then(by_place).then(descending(a.value, b.value))
     }
 
     /// The places kept, best first.
@@ -174,6 +193,7 @@ impl Bytes for TopActivations {
         let count = input.count(Hit::SIZE, "a number of places")?;
         top.hits = (0..count).map(|_| Hit::read(input)).collect::<Result<_>>()?;
         let ordered = top.hits.windows(2).all(|pair| top.order(&pair[0], &pair[1]).is_le());
+        top.raise_bar();
         if count <= k && ordered { Ok(top) } else { Err(error) }
     }
 }

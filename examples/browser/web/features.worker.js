@@ -63,7 +63,7 @@ async function encodeAll(session, encode, where) {
   let done = 0, took = 0;
   for (;;) {
     const x = session.rows();
-    if (!x.length) return `Encoded ${all.toLocaleString("en")} rows ${where}, ${took.toFixed(took < 10 ? 1 : 0)} ms`;
+    if (!x.length) return `Encoded ${all.toLocaleString("en")} rows ${where}, ${took.toLocaleString("en", { maximumSignificantDigits: 3 })} ms`;
     const start = performance.now(), codes = await encode(x);
     took += performance.now() - start;
     session.take(...codes);

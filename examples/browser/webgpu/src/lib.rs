@@ -24,7 +24,9 @@ pub struct Device(GpuContext);
 impl Device {
     /// Opens the fastest one.
     pub async fn open() -> Result<Device, JsError> {
-        GpuContext::request(GpuSettings::default()).await.map(Self).map_err(thrown)
+        // a page shares the device's memory with others
+        let settings = GpuSettings { pool_bytes: 1 << 28, ..GpuSettings::default() };
+        GpuContext::request(settings).await.map(Self).map_err(thrown)
     }
 
     /// Copies an `Autoencoder` to the device.

@@ -36,7 +36,7 @@ pub fn scan(
     loop {
         let rows = scan.rows();
         if rows.is_empty() {
-            return Ok(scan.found);
+            return scan.finish().ok_or_else(|| "rows are left".into());
         }
         scan.take(&sae.encode_sparse(&read(rows.clone())?)?, options)?;
         progress(rows.end, scan.found.corpus.tokens.len());

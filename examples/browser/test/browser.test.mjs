@@ -269,6 +269,21 @@ test("a program for the device that is missing is no reason to stop", async () =
   await context.close();
 });
 
+test("a program for the device that stops leaves everything to WASM from then on", async () => {
+  const { page, close } = await open(STILL, accelerated);
+  await page.selectOption("#with", "webgpu");
+  await page.workers()[0].evaluate(() => {
+    GPUDevice.prototype.createComputePipeline = () => {
+      throw new Error("planted");
+    };
+  });
+  for (let i = 0; i < 2; i++) {
+    assert.match(await encoded(page, () => page.click("#example")), /rows in WASM, [\d.,]+ ms\. Not on WebGPU: its program stopped \(.*planted\)\.$/);
+  }
+  assert.equal(await page.locator("#features-error").isVisible(), false);
+  await close();
+});
+
 test("what the device cannot compute is computed in WASM", async () => {
   const { page, close } = await open(STILL, accelerated);
   await page.selectOption("#with", "webgpu");

@@ -5,17 +5,31 @@ export class NoDevice extends Error {}
 
 let program, device, broken;
 
-// What a device fails with is no reason to stop.
+// What a device fails with is no reason to stop. After a trap its program cannot be called again; one in the midst of waiting
+// leaves a promise that never settles, and shows as an error of the worker.
 async function attempt(what) {
+  let trap;
+  const trapped = new Promise((_, reject) => {
+    trap = (event) => {
+      event.preventDefault();
+      stop(event.message);
+      reject(new NoDevice(broken));
+    };
+  });
+  self.addEventListener("error", trap);
   try {
-    return await what();
+    return await Promise.race([what(), trapped]);
   } catch (error) {
-    // after a trap the program cannot be called again
-    if (error instanceof WebAssembly.RuntimeError) broken = `its program stopped (${error.message})`;
-    const said = [broken ?? error.message ?? String(error)];
-    if (!broken && device?.message) said.push(device.message);
-    throw new NoDevice(said.join(": "));
+    if (error instanceof WebAssembly.RuntimeError) stop(error.message);
+    if (broken) throw new NoDevice(broken);
+    throw new NoDevice([error.message ?? String(error), device?.message].filter(Boolean).join(": "));
+  } finally {
+    self.removeEventListener("error", trap);
   }
+}
+
+function stop(message) {
+  broken = `its program stopped (${message})`;
 }
 
 async function start() {

@@ -79,7 +79,7 @@ export function startFeatures() {
   }
 
   function present({ html, said, refused }) {
-    $("encoding").replaceChildren(`${said}. `, ...(refused ? [make("b", {}, "Not on WebGPU"), `: ${refused}.`] : []));
+    $("encoding").replaceChildren(`${said}. `, ...(refused ? [make("b", {}, "Not on WebGPU"), `: ${refused.replace(/\.$/, "")}.`] : []));
     $("encoding").hidden = false;
     if (address) URL.revokeObjectURL(address);
     address = URL.createObjectURL(new Blob([html], { type: "text/html" }));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds web/pkg: the program, its JavaScript and its TypeScript types. Needs the target wasm32-unknown-unknown of rustup or
+# Builds web/pkg: the two programs, their JavaScript and their TypeScript types. Needs the target wasm32-unknown-unknown of rustup or
 # Debian's rustc-web, cargo-web, rust-web-src, lld-19.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 target=wasm32-unknown-unknown
 folder=${CARGO_TARGET_DIR:-$PWD/target}
 tool=$folder/bindgen/release/bindgen
-most=$((400 * 1024))
+support=$PWD/../support
 fail() { echo "browser: $*" >&2; exit 1; }
 
 # a program of this machine, built before the flags of the other are set
@@ -17,10 +17,17 @@ CARGO_TARGET_DIR=$folder/bindgen cargo build -q --release --manifest-path bindge
 export CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 # without vector instructions products take four times as long
 export RUSTFLAGS="${RUSTFLAGS:-} -Ctarget-feature=+simd128"
-folder=$(bash ../support/cross_build.sh "$target" "$folder") || fail "the program cannot be built"
+
+# program FOLDER NAME MOST: the package in FOLDER, of at most MOST KB after gzip
+program() {
+  local built size
+  built=$(cd "$1" && bash "$support/cross_build.sh" "$target" "$folder") || fail "the program in $1 cannot be built"
+  "$tool" "$built/$target/release/$2.wasm" web/pkg
+  size=$(gzip -9 -c "web/pkg/$2_bg.wasm" | wc -c)
+  echo "browser: $2 has $(wc -c <"web/pkg/$2_bg.wasm") bytes, $size after gzip"
+  [ "$size" -le $(($3 * 1024)) ] || fail "$2 has more than $3 KB after gzip"
+}
 
 rm -rf web/pkg
-"$tool" "$folder/$target/release/limpid_browser.wasm" web/pkg
-size=$(gzip -9 -c web/pkg/limpid_browser_bg.wasm | wc -c)
-echo "browser: $(wc -c <web/pkg/limpid_browser_bg.wasm) bytes, $size after gzip"
-[ "$size" -le "$most" ] || fail "more than $most bytes after gzip"
+program . limpid_browser 400
+program webgpu limpid_webgpu 150

@@ -2,12 +2,13 @@
 //!
 //! Errors become exceptions of JavaScript with the message of the crate.
 
+pub mod codes;
 pub mod encoder;
 pub mod features;
 pub mod toy;
 pub mod words;
 
-use js_sys::Function;
+use js_sys::{Array, Float32Array};
 use wasm_bindgen::prelude::*;
 
 use encoder::Encoder;
@@ -90,24 +91,46 @@ impl JsSession {
         self.0.status()
     }
 
-    /// Encodes all activations and gives a page on the features; `progress(done, all)` is called in between.
-    pub fn page(&self, progress: &Function) -> Result<String, JsError> {
-        let told = |done: usize, all: usize| {
-            // a page that cannot show progress still wants the result
-            let _ = progress.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(all));
-        };
-        self.0.page(told).map_err(thrown)
+    /// The autoencoder, for the program that encodes on a graphics device; one that only the processor computes is an error.
+    #[wasm_bindgen(unchecked_return_type = "Autoencoder")]
+    pub fn autoencoder(&self) -> Result<Array, JsError> {
+        let (settings, arrays) = self.0.parts().map_err(thrown)?;
+        let arrays = arrays.iter().map(|array| Float32Array::from(&array[..]).into());
+        Ok(core::iter::once(JsValue::from(settings)).chain(arrays).collect())
+    }
+
+    /// Begins a pass over the activations, and gives the number of their rows.
+    pub fn start(&mut self) -> Result<usize, JsError> {
+        self.0.start().map_err(thrown)
+    }
+
+    /// The rows that come next, one after the other; none in the end.
+    pub fn rows(&self) -> Result<Vec<f32>, JsError> {
+        self.0.rows().map_err(thrown)
+    }
+
+    /// Active features of such rows.
+    #[wasm_bindgen(unchecked_return_type = "Codes")]
+    pub fn encode(&self, x: Vec<f32>) -> Result<Array, JsError> {
+        self.0.encode(x).map(|codes| codes::for_js(&codes)).map_err(thrown)
+    }
+
+    /// Takes up the `Codes` of the rows that come next, from wherever they were encoded.
+    pub fn take(&mut self, counts: &[u32], latents: &[u32], values: &[f32]) -> Result<(), JsError> {
+        self.0.take(counts, latents, values).map_err(thrown)
+    }
+
+    /// A page on the features, once all rows were taken up.
+    pub fn page(&mut self) -> Result<String, JsError> {
+        self.0.page().map_err(thrown)
     }
 }
 
 /// A made-up autoencoder as files `[name, bytes]`, to try the page with.
 #[wasm_bindgen(js_name = exampleFiles)]
-pub fn example_files() -> Result<js_sys::Array, JsError> {
+pub fn example_files() -> Result<Array, JsError> {
     let files = features::example().map_err(thrown)?;
-    Ok(files
-        .into_iter()
-        .map(|(name, bytes)| js_sys::Array::of2(&name.into(), &js_sys::Uint8Array::from(&bytes[..])))
-        .collect())
+    Ok(files.into_iter().map(|(name, bytes)| Array::of2(&name.into(), &js_sys::Uint8Array::from(&bytes[..]))).collect())
 }
 
 /// A small classifier of sentences, trained on sentences that it makes itself.
@@ -170,6 +193,8 @@ impl JsEncoder {
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
+/** Settings as JSON; encoder `(width, latents)` and its bias, decoder `(latents, width)` and its bias, row by row; thresholds. */
+export type Autoencoder = [settings: string, encoder: Float32Array, encoderBias: Float32Array, decoder: Float32Array, decoderBias: Float32Array, thresholds: Float32Array];
 /** The JSON of `Session.status`. */
 export interface Status {
   /** Whether an autoencoder and activations are there. */

@@ -11,26 +11,29 @@ const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, has
 const DESKTOP = { viewport: { width: 1280, height: 900 } };
 // with the training paused from the start: pages that are about something else load quickly on a slow machine
 const STILL = { ...DESKTOP, reducedMotion: "reduce" };
-let server, browser, home;
+// `accelerated` has an adapter for WebGPU, which the other has not
+let server, browser, accelerated, home;
+
+const launch = (...more) => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...more],
+});
 
 before(async () => {
   mkdirSync(SHOTS, { recursive: true });
   server = await serve();
   home = `http://127.0.0.1:${server.address().port}/`;
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  [browser, accelerated] = await Promise.all([launch(), launch("--enable-unsafe-webgpu")]);
 });
 
 after(async () => {
-  await browser?.close();
+  await Promise.all([browser?.close(), accelerated?.close()]);
   server?.close();
 });
 
 // A page that is ready; whatever went wrong in it, and where it asked for something, is known in the end.
-async function open(options = DESKTOP) {
-  const context = await browser.newContext(options), page = await context.newPage(), wrong = [];
+async function open(options = DESKTOP, of = browser) {
+  const context = await of.newContext(options), page = await context.newPage(), wrong = [];
   page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("request", (request) => request.url().startsWith(home) || /^(blob|data):/.test(request.url()) || wrong.push(`asked for ${request.url()}`));
@@ -55,6 +58,60 @@ const drop = (page, files, by = "drop") => page.evaluate(async ({ files, by }) =
   input.files = data.files;
   input.dispatchEvent(new Event("change"));
 }, { files, by });
+
+const MATRICES = { d: 24, m: 160, rows: 90 };
+const KINDS = [
+  { architecture: "standard" },
+  { architecture: "topk", k: 7, normalize_activations: "layer_norm" },
+  { architecture: "topk", k: 7, rescale_acts_by_decoder_norm: true },
+  { architecture: "jumprelu" },
+  { architecture: "batchtopk", k: 7, rescale_acts_by_decoder_norm: true },
+  { architecture: "gated" },
+].map((settings) => ({ ...MATRICES, settings: { ...settings, d_in: MATRICES.d, d_sae: MATRICES.m, apply_b_dec_to_input: true, dtype: "float32" } }));
+
+// In the page: the files of an autoencoder and activations, of numbers that are the same every time.
+function make({ d, m, rows, settings }) {
+  let state = 1;
+  const random = (n, scale) => Float32Array.from({ length: n }, () => scale * ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 31 - 1));
+  const safetensors = (tensors) => {
+    let end = 0;
+    const header = Object.fromEntries(Object.entries(tensors).map(([name, [shape, data]]) => [name, { dtype: "F32", shape, data_offsets: [end, (end += data.byteLength)] }]));
+    const said = new TextEncoder().encode(JSON.stringify(header)), bytes = new Uint8Array(8 + said.length + end);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(said.length), true);
+    bytes.set(said, 8);
+    Object.entries(tensors).forEach(([name, [, data]]) => bytes.set(new Uint8Array(data.buffer), 8 + said.length + header[name].data_offsets[0]));
+    return [...bytes];
+  };
+  const vector = (scale) => [[m], random(m, scale)];
+  const special = { jumprelu: { threshold: vector(0.5) }, batchtopk: { topk_threshold: [[], random(1, 0.5)] }, gated: { b_gate: vector(0.1), b_mag: vector(0.1), r_mag: vector(0.1) } };
+  const bias = settings.architecture === "gated" ? {} : { b_enc: vector(0.1) };
+  const weights = { W_enc: [[d, m], random(d * m, 0.4)], W_dec: [[m, d], random(m * d, 0.4)], b_dec: [[d], random(d, 0.3)], ...bias, ...special[settings.architecture] };
+  return [
+    { name: "sae_weights.safetensors", bytes: safetensors(weights) },
+    { name: "cfg.json", bytes: [...new TextEncoder().encode(JSON.stringify(settings))] },
+    { name: "activations.safetensors", bytes: safetensors({ activations: [[rows, d], random(rows * d, 1)] }) },
+  ];
+}
+
+// In the page: the features of one batch by both programs, for several autoencoders.
+const compare = new Function("kinds", `
+  ${make}
+  return (async () => {
+    const { Session } = await import("/pkg/limpid_browser.js"), { default: init, Device } = await import("/pkg/limpid_webgpu.js");
+    await init();
+    const device = await Device.open(), found = [];
+    for (const kind of kinds) {
+      const session = new Session();
+      for (const { name, bytes } of make(kind)) session.add(name, new Uint8Array(bytes));
+      session.start();
+      const x = session.rows(), encoder = device.load(...session.autoencoder());
+      const plain = (codes) => codes.map((array) => [...array]);
+      found.push({ kind: JSON.stringify(kind.settings), wasm: plain(session.encode(x)), webgpu: plain(await encoder.encode(x)) });
+      encoder.free();
+    }
+    return found;
+  })();
+`);
 
 const trained = (page) => page.waitForSelector("#words[data-accuracy]");
 const text = (page, id) => page.locator("#" + id).textContent();
@@ -155,6 +212,108 @@ test("files that are no good are named, and good ones are taken afterwards", asy
   await close();
 });
 
+// What the page says about the encoding once it has done it.
+async function encoded(page, start) {
+  await page.evaluate(() => (document.getElementById("encoding").textContent = ""));
+  await start();
+  await page.waitForFunction(() => document.getElementById("encoding").textContent);
+  await page.frameLocator("#browser").locator(".row").first().waitFor();
+  return text(page, "encoding");
+}
+
+test("WebGPU and WASM find the same features", async () => {
+  const { page, close } = await open(STILL, accelerated);
+  const found = await page.evaluate(compare, KINDS.slice(0, -1));
+  for (const { kind, wasm, webgpu } of found) {
+    const [counts, latents, values] = webgpu;
+    assert.deepEqual(counts, wasm[0], kind);
+    assert.deepEqual(latents, wasm[1], kind);
+    assert.ok(values.length > 200, `${kind}: ${values.length} features`);
+    // a small feature is the sum of terms about as large as 0.1
+    values.forEach((value, i) => assert.ok(Math.abs(value - wasm[2][i]) <= 1e-5 * Math.max(0.1, Math.abs(value)), `${kind}: ${value} and ${wasm[2][i]}`));
+  }
+  await close();
+});
+
+test("dropped files are encoded where the reader wants it, and the page says where", async () => {
+  const { page, close } = await open(STILL, accelerated);
+  await page.selectOption("#with", "webgpu");
+  const rows = async () => (await page.locator("#have").textContent()).match(/activations of (\d+) tokens/)[1];
+  const said = await encoded(page, () => page.click("#example"));
+  const [, count] = said.match(/^Encoded ([\d,]+) rows on WebGPU: \w[^,]*, [\d.,]+ ms\. $/);
+  assert.equal(count.replace(",", ""), await rows());
+  await page.locator("#features").scrollIntoViewIfNeeded();
+  await shoot("webgpu", page.locator("#features"));
+  // the adapter of the tests is a program on the processor, which nobody gets unasked
+  assert.match(await encoded(page, () => page.selectOption("#with", "automatic")), /^Encoded [\d,]+ rows in WASM, [\d.,]+ ms\. Not on WebGPU: \w.* would compute on the processor too, and slower\.$/);
+  assert.match(await encoded(page, () => page.selectOption("#with", "wasm")), /^Encoded [\d,]+ rows in WASM, [\d.,]+ ms\. $/);
+  await close();
+});
+
+test("without an adapter the page encodes in WASM and says so", async () => {
+  const { page, close } = await open(STILL), asked = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await page.selectOption("#with", "webgpu");
+  assert.match(await encoded(page, () => drop(page, EXAMPLE)), /rows in WASM, [\d.,]+ ms\. Not on WebGPU: this browser finds no adapter for it\.$/);
+  assert.deepEqual(asked.filter((url) => url.includes("limpid_webgpu")), []);
+  await close();
+});
+
+test("a program for the device that is missing is no reason to stop", async () => {
+  const context = await accelerated.newContext(STILL), page = await context.newPage();
+  await context.route("**/limpid_webgpu_bg.wasm", (route) => route.fulfill({ status: 404, body: "not found" }));
+  await page.goto(home);
+  await page.waitForSelector("html[data-ready]");
+  await page.selectOption("#with", "webgpu");
+  assert.match(await encoded(page, () => page.click("#example")), /rows in WASM, [\d.,]+ ms\. Not on WebGPU: .+\.$/);
+  await context.close();
+});
+
+test("a program for the device that stops leaves everything to WASM from then on", async () => {
+  const { page, close } = await open(STILL, accelerated);
+  await page.selectOption("#with", "webgpu");
+  await page.workers()[0].evaluate(() => {
+    GPUDevice.prototype.createComputePipeline = () => {
+      throw new Error("planted");
+    };
+  });
+  for (let i = 0; i < 2; i++) {
+    assert.match(await encoded(page, () => page.click("#example")), /rows in WASM, [\d.,]+ ms\. Not on WebGPU: its program stopped \(.*planted\)\.$/);
+  }
+  assert.equal(await page.locator("#features-error").isVisible(), false);
+  await close();
+});
+
+test("what the device cannot compute is computed in WASM", async () => {
+  const { page, close } = await open(STILL, accelerated);
+  await page.selectOption("#with", "webgpu");
+  const files = await page.evaluate(make, KINDS.at(-1));
+  assert.match(await encoded(page, () => drop(page, files)), /rows in WASM, [\d.,]+ ms\. Not on WebGPU: not supported: this activation on the device\.$/);
+  await close();
+});
+
+test("a device that is lost leaves the rest to WASM, and another one is opened afterwards", async () => {
+  const { page, close } = await open(STILL, accelerated);
+  await page.selectOption("#with", "webgpu");
+  // the worker's next device goes away while it is in use
+  await page.workers()[0].evaluate(() => {
+    const { requestDevice } = GPUAdapter.prototype, { submit } = GPUQueue.prototype;
+    GPUAdapter.prototype.requestDevice = async function (...wanted) {
+      const device = await requestDevice.apply(this, wanted);
+      GPUAdapter.prototype.requestDevice = requestDevice;
+      GPUQueue.prototype.submit = function (...commands) {
+        GPUQueue.prototype.submit = submit;
+        submit.apply(this, commands);
+        device.destroy();
+      };
+      return device;
+    };
+  });
+  assert.match(await encoded(page, () => page.click("#example")), /rows in WASM, [\d.,]+ ms\. Not on WebGPU: .*lost.*\.$/);
+  assert.match(await encoded(page, () => page.click("#example")), /rows on WebGPU: /);
+  await close();
+});
+
 test("every word gets its part of the answer, by any method", async () => {
   const { page, close } = await open(STILL);
   await trained(page);
@@ -183,7 +342,7 @@ test("everything can be reached from the keyboard", async () => {
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.getAttribute("href")));
   }
-  for (const id of ["#content", "theme", "sparsity", "count", "speed", "run", "again", "files", "example", "text", "method"]) assert.ok(reached.has(id), id);
+  for (const id of ["#content", "theme", "sparsity", "count", "speed", "run", "again", "files", "example", "with", "text", "method"]) assert.ok(reached.has(id), id);
   await page.focus("#example");
   await page.keyboard.press("Enter");
   await page.frameLocator("#browser").locator("#summary", { hasText: "64 features" }).waitFor();

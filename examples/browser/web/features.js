@@ -47,7 +47,7 @@ export function startFeatures() {
       try {
         const status = JSON.parse(await ask({ status: true }));
         show(status);
-        if (status.ready) present(await ask({ page: true }));
+        if (status.ready) present(await ask({ page: $("with").value }));
       } catch (error) {
         fail(error);
       }
@@ -65,7 +65,7 @@ export function startFeatures() {
 
   function busy(on) {
     $("features").setAttribute("aria-busy", on);
-    $("example").disabled = $("files").disabled = on;
+    $("example").disabled = $("files").disabled = $("with").disabled = on;
     $("progress").hidden = true;
   }
 
@@ -78,7 +78,9 @@ export function startFeatures() {
     $("have").replaceChildren(...have.map((text) => make("li", {}, text)), ...missing.map((text) => make("li", { class: "missing" }, `still missing: ${text}`)));
   }
 
-  function present(html) {
+  function present({ html, said, refused }) {
+    $("encoding").replaceChildren(`${said}. `, ...(refused ? [make("b", {}, "Not on WebGPU"), `: ${refused.replace(/\.$/, "")}.`] : []));
+    $("encoding").hidden = false;
     if (address) URL.revokeObjectURL(address);
     address = URL.createObjectURL(new Blob([html], { type: "text/html" }));
     $("open").href = $("save").href = $("browser").src = address;
@@ -91,6 +93,7 @@ export function startFeatures() {
     take(() => readAll(files));
   });
   $("example").addEventListener("click", () => take(() => ask({ example: true })));
+  $("with").addEventListener("change", () => take(() => []));
   const zone = $("drop");
   for (const kind of ["dragover", "dragenter"]) zone.addEventListener(kind, (event) => {
     event.preventDefault();

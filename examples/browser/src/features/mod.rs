@@ -12,6 +12,7 @@ mod options;
 mod pack;
 #[path = "../../../feature_browser_support/page.rs"]
 mod page;
+mod parts;
 #[path = "../../../feature_browser_support/profile.rs"]
 mod profile;
 #[path = "../../../feature_browser_support/scan.rs"]

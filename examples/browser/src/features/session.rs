@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use limpid::formats::{Files, Hint, LoadedSae, Tensor, load, safetensors};
+use limpid::sae::{Codes, Sae};
 use limpid::{Error, FormatKind};
 use ndarray::{Array2, Axis, Ix2, Slice};
 use serde_json::json;
 
 use super::options::Options;
 use super::page::{self, Page};
-use super::scan::{self, Corpus};
+use super::parts::{Parts, parts};
+use super::scan::{Corpus, Scan};
 use super::vocabulary::Vocabulary;
 use super::{Result, neighbours};
 
@@ -17,6 +19,8 @@ use super::{Result, neighbours};
 const STRETCH: u32 = 32;
 /// Name of the matrix where a file holds several.
 const USUAL: &str = "activations";
+
+const NOT_BEGUN: &str = "no pass over the activations was begun";
 
 /// What was dropped so far.
 #[derive(Default)]
@@ -26,6 +30,8 @@ pub struct Session {
     sae: Option<(String, LoadedSae<f32>)>,
     activations: Option<Activations>,
     vocabulary: Option<Vocabulary>,
+    /// The pass over the activations, while it goes on.
+    scan: Option<Scan>,
 }
 
 /// A matrix with a row per token.
@@ -43,6 +49,7 @@ impl Session {
     /// For a file that is damaged or of no known kind; nothing is changed then.
     pub fn add(&mut self, name: &str, bytes: Vec<u8>) -> Result<String> {
         let file = name.rsplit('/').next().unwrap_or(name).to_owned();
+        self.scan = None;
         self.add_file(&file, bytes).map_err(|trouble| format!("{file}: {trouble}").into())
     }
 
@@ -102,24 +109,73 @@ impl Session {
         json!({ "ready": missing.is_empty(), "have": have, "missing": missing }).to_string()
     }
 
-    /// The page about all features.
-    ///
-    /// # Errors
-    /// Where a part is missing, or the widths of the two do not fit.
-    pub fn page(&self, progress: impl FnMut(usize, usize)) -> Result<String> {
+    fn both(&self) -> Result<(&Sae<f32>, &Activations)> {
         let (Some((_, loaded)), Some(activations)) = (&self.sae, &self.activations) else {
             return Err("an autoencoder and activations are needed".into());
         };
-        let (sae, x) = (&loaded.sae, &activations.x);
-        if sae.d_in() != x.ncols() {
-            let (d, width) = (sae.d_in(), x.ncols());
+        let (d, width) = (loaded.sae.d_in(), activations.x.ncols());
+        if d != width {
             return Err(format!("the autoencoder reads {d} numbers, the activations have {width}").into());
         }
-        let options = Options::default();
+        Ok((&loaded.sae, activations))
+    }
+
+    /// The autoencoder, for the program that encodes on a graphics device.
+    ///
+    /// # Errors
+    /// Where there is none, or one that no device computes.
+    pub fn parts(&self) -> Result<Parts> {
+        parts(&self.sae.as_ref().ok_or("an autoencoder is needed")?.1.sae)
+    }
+
+    /// Begins a pass over the activations, and gives the number of their rows.
+    ///
+    /// # Errors
+    /// Where a part is missing, or the widths of the two do not fit.
+    pub fn start(&mut self) -> Result<usize> {
+        let (sae, activations) = self.both()?;
         let corpus = Corpus { tokens: activations.tokens.clone(), documents: activations.documents.clone() };
-        let read = |rows: core::ops::Range<usize>| Ok(x.slice_axis(Axis(0), Slice::from(rows)).to_owned());
-        let scanned = scan::scan(sae, corpus, &options, read, progress)?;
-        let neighbours = neighbours::nearest(&sae.w_dec, options.neighbours)?;
+        let (scan, rows) = (Scan::new(sae.latents(), corpus, &Options::default())?, activations.x.nrows());
+        self.scan = Some(scan);
+        Ok(rows)
+    }
+
+    /// The activations that come next, row by row; none in the end.
+    ///
+    /// # Errors
+    /// Where no pass was begun.
+    pub fn rows(&self) -> Result<Vec<f32>> {
+        let (scan, (_, activations)) = (self.scan.as_ref().ok_or(NOT_BEGUN)?, self.both()?);
+        Ok(activations.x.slice_axis(Axis(0), Slice::from(scan.rows())).iter().copied().collect())
+    }
+
+    /// Active features of rows.
+    ///
+    /// # Errors
+    /// Those of [`Sae::encode_sparse`].
+    pub fn encode(&self, x: Vec<f32>) -> Result<Codes<f32>> {
+        let sae = &self.sae.as_ref().ok_or("an autoencoder is needed")?.1.sae;
+        let x = Array2::from_shape_vec((x.len() / sae.d_in(), sae.d_in()), x)?;
+        Ok(sae.encode_sparse(&x)?)
+    }
+
+    /// Takes up the features of the rows that come next: how many are active in each, their latents and values.
+    ///
+    /// # Errors
+    /// Where no pass was begun, or these are not such features.
+    pub fn take(&mut self, counts: &[u32], latents: &[u32], values: &[f32]) -> Result<()> {
+        let (all, scan) = (self.both()?.0.latents(), self.scan.as_mut().ok_or(NOT_BEGUN)?);
+        scan.take(&codes(all, counts, latents, values)?, &Options::default())
+    }
+
+    /// The page about all features.
+    ///
+    /// # Errors
+    /// Where the pass has not come to its end.
+    pub fn page(&mut self) -> Result<String> {
+        let scanned = self.scan.take().and_then(Scan::finish).ok_or("rows are left")?;
+        let (sae, activations) = self.both()?;
+        let neighbours = neighbours::nearest(&sae.w_dec, Options::default().neighbours)?;
         let nameless = Vocabulary::parse("", false)?;
         let vocabulary = self.vocabulary.as_ref().unwrap_or(&nameless);
         page::html(&Page {
@@ -130,6 +186,21 @@ impl Session {
             effects: None,
         })
     }
+}
+
+fn codes(all: usize, counts: &[u32], latents: &[u32], values: &[f32]) -> Result<Codes<f32>> {
+    let (mut codes, mut rest) = (Codes::new(all)?, (latents, values));
+    for &count in counts {
+        let count = count as usize;
+        let (Some((latents, more_latents)), Some((values, more_values))) =
+            (rest.0.split_at_checked(count), rest.1.split_at_checked(count))
+        else {
+            return Err("fewer features than are counted".into());
+        };
+        codes.push(latents.iter().zip(values).map(|(&latent, &value)| (latent as usize, value)))?;
+        rest = (more_latents, more_values);
+    }
+    if rest.0.is_empty() && rest.1.is_empty() { Ok(codes) } else { Err("more features than are counted".into()) }
 }
 
 /// Whether a safetensors file holds weights rather than activations.
@@ -193,6 +264,7 @@ fn column(name: &str, tensor: &Tensor<'_>, rows: usize) -> Result<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes::arrays;
     use crate::features::example;
 
     fn whole() -> Session {
@@ -203,14 +275,28 @@ mod tests {
         session
     }
 
+    /// The page, by way of features as the program hands them out and takes them back.
+    fn read(session: &mut Session) -> String {
+        let (all, mut done) = (session.start().unwrap(), 0);
+        loop {
+            let x = session.rows().unwrap();
+            if x.is_empty() {
+                break;
+            }
+            let (counts, latents, values) = arrays(&session.encode(x).unwrap());
+            done += counts.len();
+            session.take(&counts, &latents, &values).unwrap();
+        }
+        assert!(all == done && all > 1000);
+        session.page().unwrap()
+    }
+
     #[test]
     fn files_in_any_order_make_a_page() {
-        let session = whole();
+        let mut session = whole();
         let status: serde_json::Value = serde_json::from_str(&session.status()).unwrap();
         assert_eq!((&status["ready"], status["have"].as_array().unwrap().len()), (&json!(true), 3));
-        let mut last = (0, 0);
-        let page = session.page(|done, all| last = (done, all)).unwrap();
-        assert!(last.0 == last.1 && last.0 > 1000);
+        let page = read(&mut session);
         let planted = super::super::synthetic::files(0).unwrap().1;
         let fired = super::super::columns::column(&page, "fired").unwrap();
         assert!(planted.planted.iter().zip(&fired).all(|((_, count), fired)| count == fired));
@@ -226,7 +312,7 @@ mod tests {
             session.add("sae_weights.safetensors", cut).unwrap_err().to_string().contains("sae_weights.safetensors")
         );
         assert!(session.add("photo.png", vec![1, 2, 3]).is_err() && session.add("nothing", Vec::new()).is_err());
-        assert!(session.page(|_, _| {}).is_err());
+        assert!(session.start().is_err() && session.page().is_err() && session.parts().is_err());
         assert_eq!(session.status(), Session::default().status());
         assert!(session.add("sae_weights.safetensors", weights.clone()).unwrap().contains("still missing"));
         assert!(session.add("cfg.json", b"{\"architecture\": ".to_vec()).is_err());
@@ -243,6 +329,23 @@ mod tests {
         assert_eq!((found.tokens[69], found.documents[69]), (69, 2));
         let mut session = whole();
         session.add("a.safetensors", bytes).unwrap();
-        session.page(|_, _| {}).unwrap();
+        session.start().unwrap();
+        assert_eq!(session.rows().unwrap().len(), 70 * 64);
+    }
+
+    #[test]
+    fn what_are_no_features_is_refused() {
+        let mut session = whole();
+        assert!(session.rows().is_err() && session.take(&[], &[], &[]).is_err());
+        session.start().unwrap();
+        let refused = [
+            session.take(&[1], &[3], &[0.5]),
+            session.take(&[1, 1], &[3], &[0.5]),
+            session.take(&[1], &[3, 4], &[0.5, 0.5]),
+            session.take(&[1], &[64], &[0.5]),
+            session.take(&[u32::MAX], &[3], &[]),
+        ];
+        assert!(refused.iter().all(Result::is_err));
+        assert!(session.page().is_err());
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn update<T: Scalar, S: Simd>(simd: S, neurons: &mut [NeuronStats], f
         }
         for (lane, stats) in neurons.iter_mut().enumerate() {
             for ((lanes, sequence), at) in lanes.iter().zip(sequences).zip(at..) {
-                stats.sequence(sequence.document, lanes.row(lane), lanes.sums(lane), |row| {
+                let sums = if input.settings.moments { lanes.sums(lane) } else { Default::default() };
+                stats.sequence(sequence.document, lanes.row(lane), sums, |row| {
                     let value = |place: &Place| (input.activations[[at, place.at, first + lane]], place.position);
                     row.locate(sequence.places.iter().map(value).map(|(value, position)| (value.as_f64(), position)));
                 });

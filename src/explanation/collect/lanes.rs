@@ -202,7 +202,7 @@ impl<T: Scalar> Lanes<T> {
             skipped: self.skipped[lane],
             least: extreme(self.least[lane]),
             largest: extreme(self.largest[lane]),
-            active: whole(self.active[lane]),
+            active: self.active[lane],
             pivot: self.pivot[lane],
             powers: self.powers.each_ref().map(|powers| powers[lane]),
         }
@@ -218,12 +218,6 @@ fn is_active(value: f64) -> bool {
 /// The smallest magnitude that counts in moments.
 fn smallest<T: Scalar>() -> T {
     T::of(SMALLEST).max(T::min_positive_value() * T::epsilon())
-}
-
-/// A count of places.
-fn whole(count: f64) -> u64 {
-    // a sequence is no longer than positions reach
-    num_traits::ToPrimitive::to_u64(&count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl NeuronMoments {
         self.skipped = self.skipped.saturating_add(row.skipped);
         self.least = self.least.min(row.least.value);
         self.largest = self.largest.max(row.largest.value);
-        if let Some(total) = self.sums.as_mut().filter(|_| row.active > 0) {
+        if let Some(total) = self.sums.as_mut().filter(|_| row.active > 0.0) {
             total.iter_mut().zip(sums).for_each(|(sum, term)| sum.add_double(term));
         }
     }

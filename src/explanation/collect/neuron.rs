@@ -47,7 +47,7 @@ impl NeuronStats {
         Ok(Self { active: settings.active(neuron)?, ..self.clone() })
     }
 
-    /// Mean, variance, skewness, kurtosis and range.
+    /// Counts and range, and, unless the settings leave them out, mean, variance, skewness and kurtosis.
     #[must_use]
     pub fn moments(&self) -> &NeuronMoments {
         &self.moments
@@ -70,7 +70,7 @@ impl NeuronStats {
         &self.active
     }
 
-    /// Values by powers of two.
+    /// Values by powers of two; empty where the settings have no bins.
     #[must_use]
     pub fn histogram(&self) -> &LogHistogram {
         &self.histogram

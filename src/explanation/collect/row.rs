@@ -24,8 +24,8 @@ pub(super) struct Row {
     pub(super) skipped: u64,
     pub(super) least: Extreme,
     pub(super) largest: Extreme,
-    /// Values that are not 0.
-    pub(super) active: u64,
+    /// Values that are not 0, a whole number.
+    pub(super) active: f64,
     /// The first of them, cut by [`coarse`].
     pub(super) pivot: f64,
     /// Sums of powers 1 to 4 of their distance to the pivot.
@@ -40,7 +40,7 @@ impl Default for Row {
             skipped: 0,
             least: none(f64::INFINITY),
             largest: none(f64::NEG_INFINITY),
-            active: 0,
+            active: 0.0,
             pivot: 0.0,
             powers: [0.0; 4],
         }
@@ -58,10 +58,10 @@ impl Row {
         self.count += 1;
         self.extend(value, position);
         if value.abs() >= SMALLEST {
-            if self.active == 0 {
+            if self.active == 0.0 {
                 self.pivot = coarse(value);
             }
-            self.active += 1;
+            self.active += 1.0;
             let distance = value - self.pivot;
             let square = distance * distance;
             let [p1, p2, p3, p4] = self.powers;
@@ -107,7 +107,7 @@ impl Row {
 
     /// Sums of the powers 1 to 4 of all values.
     pub(super) fn power_sums(&self) -> [Double; 4] {
-        power_sums(self.active as f64, self.pivot, self.powers)
+        power_sums(self.active, self.pivot, self.powers)
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
             row.add(x, at);
         });
         assert_eq!(row.power_sums().map(Double::value), [4.0, 38.0, 106.0, 722.0]);
-        assert_eq!((row.count, row.skipped, row.active), (4, 1, 3));
+        assert_eq!((row.count, row.skipped, row.active), (4, 1, 3.0));
         assert_eq!((row.least.position, row.largest.position, row.strongest().position), (2, 4, 4));
     }
 

@@ -371,17 +371,20 @@ impl GpuContext {
         self.inner.pool.take(&self.inner.device, bytes, usage)
     }
 
-    /// Sends the calls that wait and a copy after them; errors of just this come back through the future.
-    pub(super) fn send_copy(
+    /// Sends the calls that wait and copies after them, of bytes `(buffer, start, count)` one after another to `to`; errors of just
+    /// this come back through the future.
+    pub(super) fn send_copies(
         &self,
-        from: &wgpu::Buffer,
-        start: u64,
+        parts: &[(wgpu::Buffer, u64, u64)],
         to: &wgpu::Buffer,
-        bytes: u64,
     ) -> impl Future<Output = Option<GpuFault>> + use<> {
         let scope = self.inner.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let mut recorder = lock(&self.inner.recorder);
-        self.encoder(&mut recorder).copy_buffer_to_buffer(from, start, to, 0, Some(bytes));
+        let mut at = 0;
+        for (from, start, bytes) in parts {
+            self.encoder(&mut recorder).copy_buffer_to_buffer(from, *start, to, at, Some(*bytes));
+            at += bytes;
+        }
         self.flush(&mut recorder);
         let popped = scope.pop();
         async move { popped.await.map(|error| kind(&error)) }

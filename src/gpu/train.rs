@@ -20,7 +20,7 @@ use core::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayRef2, ArrayView2};
 
-use super::array::GpuArray;
+use super::array::{GpuArray, Reading, Receive};
 use super::context::{GpuContext, pieces};
 use super::encode::search;
 use super::gemm::{Product, multiply_into};
@@ -156,18 +156,20 @@ impl GpuTrainer {
     /// [`Error::Gpu`]; those of [`Trainer::from_parts`] where a step has made a weight infinite.
     pub async fn download(&self) -> Result<Trainer<f32>> {
         let (context, sae) = (&self.sae.context, self.sae.download().await?);
+        let of_device = [&self.w_enc, &self.b_enc, &self.w_dec, &self.b_dec];
+        let first = of_device.map(|moments| Reading::new(&moments.first));
+        let second = of_device.map(|moments| Reading::new(&moments.second));
+        let (mut numbers, mut silent) = ([first, second], Reading::new(&self.silent));
+        let mut readings: Vec<&mut dyn Receive> = alloc::vec![&mut silent];
+        readings.extend(numbers.as_flattened_mut().iter_mut().map(|reading| reading as &mut dyn Receive));
+        context.fill(&mut readings).await?;
         let mut moments = crate::sae::train::Moments::new(&sae);
-        for (to, from) in [
-            (&mut moments.w_enc, &self.w_enc),
-            (&mut moments.b_enc, &self.b_enc),
-            (&mut moments.w_dec, &self.w_dec),
-            (&mut moments.b_dec, &self.b_dec),
-        ] {
-            to.first = context.read_vector(&from.first).await?.to_vec();
-            to.second = context.read_vector(&from.second).await?.to_vec();
+        let to = [&mut moments.w_enc, &mut moments.b_enc, &mut moments.w_dec, &mut moments.b_dec];
+        let [first, second] = numbers;
+        for (to, (first, second)) in to.into_iter().zip(first.into_iter().zip(second)) {
+            (to.first, to.second) = (first.finish()?.into_iter().collect(), second.finish()?.into_iter().collect());
         }
-        let silence: Vec<u64> =
-            context.read_vector(&self.silent).await?.iter().map(|&silent| u64::from(silent)).collect();
+        let silence: Vec<u64> = silent.finish()?.into_iter().map(u64::from).collect();
         Trainer::from_parts(sae, self.settings.clone(), moments, &silence, (self.step, self.tokens))
     }
 
@@ -401,11 +403,8 @@ impl GpuTrainer {
     pub async fn read(&self, pending: &PendingStep) -> Result<SaeStep<f32>> {
         let context = &self.sae.context;
         let PendingStep { loss, penalty, auxiliary, active, dead, .. } = pending;
-        let mut numbers = [0.0_f32; 5];
-        for (to, from) in numbers.iter_mut().zip([loss, penalty, auxiliary, active, dead]) {
-            *to = context.read(from).await?[[0, 0]];
-        }
-        let [loss, sparsity, auxiliary, active, dead] = numbers;
+        let numbers = context.read_many([loss, penalty, auxiliary, active, dead]).await?;
+        let [loss, sparsity, auxiliary, active, dead] = numbers.map(|number| number[[0, 0]]);
         if !loss.is_finite() {
             return Err(Error::Diverged { step: pending.step, instance: 0 });
         }

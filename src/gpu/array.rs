@@ -145,7 +145,7 @@ impl<E: GpuElement> GpuArray<E> {
         check_shape("values", values, &[self.rows, self.columns])?;
         let values = values.as_standard_layout();
         match (&self.pooled, values.as_slice()) {
-            (Some(pooled), Some(values)) => self.context.write(&pooled.buffer, bytemuck::cast_slice(values)),
+            (Some(pooled), Some(values)) => self.context.write(&pooled.buffer, 0, bytemuck::cast_slice(values)),
             _ => Ok(()),
         }
     }
@@ -234,7 +234,8 @@ impl GpuContext {
         let staging = self.staging(total);
         let mut copies = Vec::with_capacity(parts.len());
         for part in &*parts {
-            copies.push((readings[part.reading].buffer(self)?, part.start, part.bytes));
+            let (buffer, start) = readings[part.reading].source(self)?;
+            copies.push((buffer, start + part.start, part.bytes));
         }
         let sent = self.send_copies(&copies, &staging.buffer);
         if let Some(kind) = sent.await {
@@ -299,11 +300,11 @@ impl GpuContext {
 
 /// Where what is read back goes.
 pub(super) trait Receive: Send {
-    /// Bytes that are wanted, from the start of the buffer.
+    /// Bytes that are wanted.
     fn bytes(&self) -> u64;
 
-    /// Where they are.
-    fn buffer(&self, context: &GpuContext) -> Result<wgpu::Buffer>;
+    /// Where the first one is.
+    fn source(&self, context: &GpuContext) -> Result<(wgpu::Buffer, u64)>;
 
     /// Takes the next bytes.
     fn take(&mut self, bytes: &[u8]);
@@ -331,8 +332,8 @@ impl<E: GpuElement> Receive for Reading<'_, E> {
         4 * (self.array.rows * self.array.columns) as u64
     }
 
-    fn buffer(&self, context: &GpuContext) -> Result<wgpu::Buffer> {
-        Ok(self.array.window(context, 0..self.array.rows)?.buffer.clone())
+    fn source(&self, context: &GpuContext) -> Result<(wgpu::Buffer, u64)> {
+        Ok((self.array.window(context, 0..self.array.rows)?.buffer.clone(), 0))
     }
 
     fn take(&mut self, bytes: &[u8]) {

@@ -18,8 +18,8 @@ use super::kernels::COVARIANCE;
 use crate::influence::{CovarianceAccumulator, LayerRows};
 use crate::{Result, Scalar};
 
-const ADD: u32 = 1;
-const WEIGHTED: u32 = 2;
+pub(super) const ADD: u32 = 1;
+pub(super) const WEIGHTED: u32 = 2;
 
 /// Adds `Σ w x xᵀ` over the rows of `x: (t, d)` to `out: (d, d)`; `weights: (1, t)`, 1 without. `out` stays symmetric.
 ///

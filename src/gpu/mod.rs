@@ -13,6 +13,7 @@ pub mod covariance;
 pub mod encode;
 mod faults;
 pub mod gemm;
+mod host;
 pub mod kernels;
 pub mod optim;
 pub mod pairs;
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod sparse;
 pub mod toy;
 pub mod train;
+mod twins;
 
 pub use array::{GpuArray, GpuElement};
 pub use context::GpuContext;

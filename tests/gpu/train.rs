@@ -88,6 +88,17 @@ pub(crate) fn steps_agree() {
     }
 }
 
+#[test]
+pub(crate) fn batches_above_the_binding_limit_go_some_samples_after_the_other() {
+    // at most 16 of the 30 samples at once, 2 where there are 90 slots for dead latents
+    let Some(gpu) = device(narrow(1536)) else { return };
+    cases().into_iter().for_each(|case| follows(&gpu, case, 6));
+    let Some(tight) = device(narrow(1024)) else { return };
+    let wide = Sae::initialise(200, M, Activation::TopK { k: 5, by_decoder_norm: false }, Seed(2)).unwrap();
+    let mut trainer = GpuTrainer::new(&tight, wide, settings()).unwrap();
+    assert!(matches!(trainer.step(&noise(3, 200, 1)), Err(Error::TooLarge { .. })));
+}
+
 /// As [`steps_agree`], sooner: the second step has dead latents.
 #[test]
 pub(crate) fn first_steps_agree() {

@@ -1,7 +1,8 @@
 //! All compute shaders: one table of names, sources, entry points and workgroups.
 //!
 //! A shader has the name of the file that calls it and of its twin on the processor; `kernels/README.md` is the same table
-//! in words.
+//! in words. Each entry knows what the processor does in its place, where
+//! [`GpuSettings::on_processor`](super::GpuSettings::on_processor) names it.
 
 use super::twins::{self, Twin};
 
@@ -118,7 +119,11 @@ pub static COVARIANCE: Kernel = kernel!("covariance", &[entry("rank_k", 256, &[3
 /// Toy models; twin: [`superposition::train`](mod@crate::superposition::train).
 pub static TOY: Kernel = kernel!(
     "toy",
-    &[entry("forward", 256, &[4, 5], twins::toy::forward), entry("gradients", 256, &[5], twins::toy::gradients)]
+    &[
+        entry("forward", 256, &[4, 5], twins::toy::forward),
+        entry("gradients", 256, &[5], twins::toy::gradients),
+        entry("gradients_few", 256, &[5], twins::toy::gradients)
+    ]
 );
 
 /// Every shader.

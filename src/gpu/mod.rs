@@ -4,6 +4,9 @@
 //! between stays there, and calls return before their work is done. Each kernel is the twin of a function on the processor,
 //! and says how far its single precision may be from that.
 //!
+//! Where a driver is bad, [`GpuSettings::on_processor`] or `LIMPID_GPU_ON_PROCESSOR=gemm,sparse::decode` in the environment hands
+//! kernels to the processor, one by one, until the one at fault is found: slow, and the same results within the stated rounding.
+//!
 //! In browsers nothing may wait: there contexts come from [`GpuContext::request`], and numbers from functions that are
 //! `async`. The functions with `blocking` in their names exist elsewhere only.
 

@@ -77,6 +77,9 @@ pub fn train_every_restart_blocking(
     pollster::block_on(train_every_restart(context, problems, settings, progress))
 }
 
+/// Most weights of a model whose gradients one workgroup sums.
+const FEW: usize = 128;
+
 /// Sizes that all runs share.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
@@ -217,13 +220,14 @@ impl Runs {
             &[(1, theta), (2, law), (3, words), (4, scratch), (5, losses)],
             grid(runs * blocks)?,
         )?;
-        context.run(
-            &TOY,
-            "gradients",
-            &parameters,
-            &[(2, law), (3, words), (4, scratch), (5, gradient)],
-            grid(runs * n.div_ceil(16) * m.div_ceil(16))?,
-        )?;
+        // tiles would leave most threads of small models idle
+        let (entry, groups) = if (1..=FEW).contains(&(n * m)) {
+            ("gradients_few", runs)
+        } else {
+            ("gradients", runs * n.div_ceil(16) * m.div_ceil(16))
+        };
+        let windows = [(2, law), (3, words), (4, scratch), (5, gradient)];
+        context.run(&TOY, entry, &parameters, &windows, grid(groups)?)?;
         // 0 times what is not finite is NaN, and stays
         add_total(context, &self.losses, Term::Value, 0.0, &mut self.gate)
     }

@@ -54,7 +54,7 @@ pub(crate) fn runs_agree_where_the_samples_are_the_same() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let cases = [
         (Architecture::ReluOutput, 5, 2, Value::Uniform, 0.0, Reduction::Mean),
-        (Architecture::Linear, 18, 3, Value::Symmetric, 0.0, Reduction::FeatureSum),
+        (Architecture::Linear, 18, 9, Value::Symmetric, 0.0, Reduction::FeatureSum),
         (Architecture::ReluHidden, 6, 17, Value::One, 0.01, Reduction::Mean),
     ];
     for (architecture, n, m, value, l1, reduction) in cases {

@@ -11,6 +11,9 @@
 //! single precision (see [`gemm`](super::gemm) and [`sparse`](super::sparse)). Adam divides by the root of the second moment,
 //! so that an element whose gradient is no larger than its rounding may move by up to the learning rate either way.
 //!
+//! A batch that exceeds what a kernel sees of an array goes some samples after the other, and their gradients are added in that
+//! order, so that it is still one step.
+//!
 //! A loss that is not finite changes nothing on the device, as on the processor, and shows when the step is read.
 //!
 //! Source: as [`sae::train`](crate::sae::train).

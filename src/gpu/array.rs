@@ -299,7 +299,7 @@ impl GpuContext {
 }
 
 /// Where what is read back goes.
-pub(super) trait Receive: Send {
+pub(super) trait Receive: wgpu::WasmNotSend {
     /// Bytes that are wanted.
     fn bytes(&self) -> u64;
 

@@ -106,7 +106,7 @@ impl GpuContext {
         seen.extend(call.windows.iter().map(|&(binding, window)| (binding, Words { window, words: Vec::new() })));
         let mut readings: Vec<&mut dyn Receive> = Vec::with_capacity(seen.len());
         readings.extend(seen.iter_mut().map(|(_, words)| words as &mut dyn Receive));
-        pollster::block_on(self.fill(&mut readings))?;
+        wait(self.fill(&mut readings))?;
         let (mut windows, mut outputs) = (Vec::new(), Vec::new());
         for &binding in entry.writes {
             let found = seen.iter().position(|(number, _)| *number == binding);
@@ -123,6 +123,17 @@ impl GpuContext {
         self.inner.forced.calls.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn wait(reading: impl Future<Output = Result<()>>) -> Result<()> {
+    pollster::block_on(reading)
+}
+
+/// Nothing is named that would come here.
+#[cfg(target_arch = "wasm32")]
+fn wait(_: impl Future<Output = Result<()>>) -> Result<()> {
+    Err(Error::Unsupported { what: "kernels on the processor in browsers" })
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ fn forward(
 @group(0) @binding(4) var<storage, read> made: array<f32>;
 @group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
 
+var<workgroup> of_biases: array<f32, 256>;
 var<workgroup> backs: array<f32, 272>;
 var<workgroup> hiddens: array<f32, 272>;
 var<workgroup> inputs: array<f32, 272>;
@@ -152,4 +153,44 @@ fn gradients(
   let of_run = p.out_offset + run * (p.m + 1u) * p.n;
   if (d < p.m && i < p.n) { gradient[of_run + d * p.n + i] = sum; }
   if (d == 0u && i < p.n) { gradient[of_run + p.m * p.n + i] = bias; }
+}
+
+// The same where a run has at most 128 weights: every weight is summed in strands of samples, and these in order.
+@compute @workgroup_size(256)
+fn gradients_few(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  let run = group.y * groups.x + group.x;
+  if (run >= p.runs) { return; }
+  let strands = 256u / (p.m * p.n);
+  let cell = t / strands;
+  let strand = t % strands;
+  let d = cell / p.n;
+  let i = cell % p.n;
+  var sum = 0.0;
+  var bias = 0.0;
+  if (d < p.m) {
+    for (var block = 0u; block < p.blocks; block += 1u) {
+      let start = place(run, block);
+      for (var s = strand; s < 256u; s += strands) {
+        let by_output = made[start + (2u * p.m + i) * 256u + s];
+        sum += made[start + (p.m + d) * 256u + s] * feature(run, block, i, s) + made[start + d * 256u + s] * by_output;
+        bias += by_output;
+      }
+    }
+  }
+  partial[t] = sum;
+  of_biases[t] = bias;
+  workgroupBarrier();
+  if (strand == 0u && d < p.m) {
+    for (var other = t + 1u; other < t + strands; other += 1u) {
+      sum += partial[other];
+      bias += of_biases[other];
+    }
+    let of_run = p.out_offset + run * (p.m + 1u) * p.n;
+    gradient[of_run + d * p.n + i] = sum;
+    if (d == 0u) { gradient[of_run + p.m * p.n + i] = bias; }
+  }
 }

@@ -6,6 +6,8 @@
 mod context;
 #[path = "gpu/covariance.rs"]
 mod covariance;
+#[path = "gpu/forced.rs"]
+mod forced;
 #[path = "gpu/gemm.rs"]
 mod gemm;
 #[path = "gpu/optim.rs"]

@@ -61,7 +61,11 @@ impl Options {
     }
 
     fn help(&self, name: &str) -> String {
-        let gpu = if ON_DEVICE.contains(&name) { "--gpu          trains on a graphics adapter\n  " } else { "" };
+        let gpu = if ON_DEVICE.contains(&name) {
+            "--gpu          trains on a graphics adapter; minutes where that is one in software\n  "
+        } else {
+            ""
+        };
         format!(
             "usage: cargo run --release --example {name} -- [OPTIONS]\n\n  \
              --quick        half of the steps, and less of what takes long: at most 20 s on two cores\n  \

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
+use ndarray::{Array2, ArrayRef1, ArrayRef2};
 
 use super::context::{GpuContext, Window, fault, word};
 use super::pool::{GRAIN, Pooled};
@@ -145,7 +145,7 @@ impl<E: GpuElement> GpuArray<E> {
         check_shape("values", values, &[self.rows, self.columns])?;
         let values = values.as_standard_layout();
         match (&self.pooled, values.as_slice()) {
-            (Some(pooled), Some(values)) => self.context.write(&pooled.buffer, bytemuck::cast_slice(values)),
+            (Some(pooled), Some(values)) => self.context.write(&pooled.buffer, 0, bytemuck::cast_slice(values)),
             _ => Ok(()),
         }
     }
@@ -185,28 +185,74 @@ impl GpuContext {
     /// # Errors
     /// [`Error::Gpu`] for whatever went wrong since the last call.
     pub async fn read<E: GpuElement>(&self, array: &GpuArray<E>) -> Result<Array2<E>> {
-        self.check("reading")?;
-        let window = array.window(self, 0..array.rows)?;
-        let mut values: Vec<E> = Vec::with_capacity(array.rows * array.columns);
-        let bytes = 4 * (array.rows * array.columns) as u64;
-        let mut start = 0;
-        while start < bytes {
-            let piece = PIECE.min(bytes - start);
-            let staging = self.staging(piece);
-            let sent = self.send_copy(window.buffer, start, &staging.buffer, piece);
-            if let Some(kind) = sent.await {
-                return Err(fault(kind, "reading"));
-            }
-            let mapped = Mapped { pooled: staging };
-            self.map(&mapped, piece).await?;
-            let view = mapped.pooled.buffer.get_mapped_range(0..piece);
-            let view = view.map_err(|_| fault(GpuFault::Internal, "reading"))?;
-            values.extend_from_slice(bytemuck::cast_slice(&view));
-            drop(view);
-            start += piece;
+        let [values] = self.read_many([array]).await?;
+        Ok(values)
+    }
+
+    /// As [`GpuContext::read`] for several arrays, which come together: small ones cost one wait.
+    ///
+    /// # Errors
+    /// As [`GpuContext::read`].
+    pub async fn read_many<E: GpuElement, const N: usize>(&self, arrays: [&GpuArray<E>; N]) -> Result<[Array2<E>; N]> {
+        let mut readings = arrays.map(Reading::new);
+        self.fill(&mut readings.each_mut().map(|reading| reading as &mut dyn Receive)).await?;
+        let mut values = Vec::with_capacity(N);
+        for reading in readings {
+            values.push(reading.finish()?);
         }
+        values.try_into().map_err(|_| fault(GpuFault::Internal, "reading"))
+    }
+
+    /// Fills all readings, in as few submissions and waits as their sizes allow.
+    pub(super) async fn fill(&self, readings: &mut [&mut dyn Receive]) -> Result<()> {
         self.check("reading")?;
-        Array2::from_shape_vec(array.dim(), values).map_err(|_| fault(GpuFault::Internal, "reading"))
+        let mut waiting = Vec::new();
+        let mut room = PIECE;
+        for at in 0..readings.len() {
+            let bytes = readings[at].bytes();
+            let mut start = 0;
+            while start < bytes {
+                let piece = room.min(bytes - start);
+                waiting.push(Part { reading: at, start, bytes: piece });
+                (start, room) = (start + piece, room - piece);
+                if room == 0 {
+                    self.fetch(readings, &mut waiting).await?;
+                    room = PIECE;
+                }
+            }
+        }
+        self.fetch(readings, &mut waiting).await?;
+        self.check("reading")
+    }
+
+    /// Copies parts of arrays to one buffer and hands them on, in one submission.
+    async fn fetch(&self, readings: &mut [&mut dyn Receive], parts: &mut Vec<Part>) -> Result<()> {
+        let total = parts.iter().map(|part| part.bytes).sum();
+        if total == 0 {
+            return Ok(());
+        }
+        let staging = self.staging(total);
+        let mut copies = Vec::with_capacity(parts.len());
+        for part in &*parts {
+            let (buffer, start) = readings[part.reading].source(self)?;
+            copies.push((buffer, start + part.start, part.bytes));
+        }
+        let sent = self.send_copies(&copies, &staging.buffer);
+        if let Some(kind) = sent.await {
+            return Err(fault(kind, "reading"));
+        }
+        let mapped = Mapped { pooled: staging };
+        self.map(&mapped, total).await?;
+        let view = mapped.pooled.buffer.get_mapped_range(0..total);
+        let view = view.map_err(|_| fault(GpuFault::Internal, "reading"))?;
+        let mut bytes: &[u8] = &view;
+        for part in parts.drain(..) {
+            let length = usize::try_from(part.bytes).unwrap_or(usize::MAX);
+            let (own, rest) = bytes.split_at_checked(length).ok_or(fault(GpuFault::Internal, "reading"))?;
+            readings[part.reading].take(own);
+            bytes = rest;
+        }
+        Ok(())
     }
 
     /// As [`GpuContext::read`], and waits.
@@ -216,11 +262,6 @@ impl GpuContext {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking<E: GpuElement>(&self, array: &GpuArray<E>) -> Result<Array2<E>> {
         pollster::block_on(self.read(array))
-    }
-
-    /// The elements of an array, row by row.
-    pub(super) async fn read_vector<E: GpuElement>(&self, array: &GpuArray<E>) -> Result<Array1<E>> {
-        Ok(self.read(array).await?.into_iter().collect())
     }
 
     async fn map(&self, staging: &Mapped, bytes: u64) -> Result<()> {
@@ -255,6 +296,56 @@ impl GpuContext {
     pub(super) fn blank(&self) -> Window<'_> {
         Window { buffer: &self.inner.blank, start: 0, bytes: GRAIN, skip: 0 }
     }
+}
+
+/// Where what is read back goes.
+pub(super) trait Receive: wgpu::WasmNotSend {
+    /// Bytes that are wanted.
+    fn bytes(&self) -> u64;
+
+    /// Where the first one is.
+    fn source(&self, context: &GpuContext) -> Result<(wgpu::Buffer, u64)>;
+
+    /// Takes the next bytes.
+    fn take(&mut self, bytes: &[u8]);
+}
+
+/// An array that is being read.
+pub(super) struct Reading<'a, E> {
+    array: &'a GpuArray<E>,
+    values: Vec<E>,
+}
+
+impl<'a, E: GpuElement> Reading<'a, E> {
+    pub(super) fn new(array: &'a GpuArray<E>) -> Self {
+        Self { array, values: Vec::with_capacity(array.rows * array.columns) }
+    }
+
+    /// What came.
+    pub(super) fn finish(self) -> Result<Array2<E>> {
+        Array2::from_shape_vec(self.array.dim(), self.values).map_err(|_| fault(GpuFault::Internal, "reading"))
+    }
+}
+
+impl<E: GpuElement> Receive for Reading<'_, E> {
+    fn bytes(&self) -> u64 {
+        4 * (self.array.rows * self.array.columns) as u64
+    }
+
+    fn source(&self, context: &GpuContext) -> Result<(wgpu::Buffer, u64)> {
+        Ok((self.array.window(context, 0..self.array.rows)?.buffer.clone(), 0))
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.values.extend_from_slice(bytemuck::cast_slice(bytes));
+    }
+}
+
+/// A part of an array on its way.
+struct Part {
+    reading: usize,
+    start: u64,
+    bytes: u64,
 }
 
 /// A buffer that is mapped, or about to be; unmapped before it goes back to its pool.

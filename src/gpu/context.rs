@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::faults::{Faults, kind, lock};
+use super::host::Forced;
 use super::kernels::Kernel;
 use super::pool::{Pool, Pooled};
 use super::settings::{GpuAdapter, GpuSettings};
@@ -48,6 +49,7 @@ pub(super) struct Inner {
     info: wgpu::AdapterInfo,
     pub(super) settings: GpuSettings,
     pub(super) faults: Arc<Faults>,
+    pub(super) forced: Forced,
     pool: Arc<Pool>,
     pipelines: Mutex<Pipelines>,
     recorder: Mutex<Recorder>,
@@ -110,7 +112,8 @@ impl GpuContext {
     /// Opens a device, and waits for it.
     ///
     /// # Errors
-    /// [`Error::Gpu`] with [`GpuFault::NoAdapter`] or [`GpuFault::NoDevice`].
+    /// [`Error::Gpu`] with [`GpuFault::NoAdapter`] or [`GpuFault::NoDevice`]; [`Error::Unsupported`] for kernels on the processor
+    /// that do not exist, or in browsers.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn new(settings: GpuSettings) -> Result<Self> {
         pollster::block_on(Self::request(settings))
@@ -119,8 +122,10 @@ impl GpuContext {
     /// Opens a device, in browsers too.
     ///
     /// # Errors
-    /// [`Error::Gpu`] with [`GpuFault::NoAdapter`] or [`GpuFault::NoDevice`].
+    /// [`Error::Gpu`] with [`GpuFault::NoAdapter`] or [`GpuFault::NoDevice`]; [`Error::Unsupported`] for kernels on the processor
+    /// that do not exist, or in browsers.
     pub async fn request(settings: GpuSettings) -> Result<Self> {
+        let forced = Forced::new(&settings)?;
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
         let instance = wgpu::Instance::new(descriptor);
@@ -141,7 +146,7 @@ impl GpuContext {
             device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
         };
         let parameters = buffer(TOGETHER as u64 * SLOT, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
-        let blank = buffer(SLOT, wgpu::BufferUsages::STORAGE);
+        let blank = buffer(SLOT, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
         faults.check("opening a device")?;
         let binding_bytes = limits.max_storage_buffer_binding_size.min(settings.max_binding_bytes.unwrap_or(u64::MAX));
         let inner = Inner {
@@ -155,6 +160,7 @@ impl GpuContext {
             queue,
             settings,
             faults,
+            forced,
             parameters,
             blank,
         };
@@ -256,10 +262,10 @@ impl GpuContext {
         Ok(pooled)
     }
 
-    /// Overwrites a buffer from its start; calls that wait still see the old content.
-    pub(super) fn write(&self, to: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
+    /// Overwrites a buffer from some byte on; calls that wait still see the old content.
+    pub(super) fn write(&self, to: &wgpu::Buffer, start: u64, bytes: &[u8]) -> Result<()> {
         self.submit()?;
-        self.inner.queue.write_buffer(to, 0, bytes);
+        self.inner.queue.write_buffer(to, start, bytes);
         self.check("upload")
     }
 
@@ -298,11 +304,14 @@ impl GpuContext {
         self.call(&Call { kernel, entry, constants: &[], parameters, windows, groups })
     }
 
-    /// Puts a call into the queue; one without workgroups is nothing.
+    /// Puts a call into the queue, or does it on the processor where that is wanted; one without workgroups is nothing.
     pub(super) fn call(&self, call: &Call<'_>) -> Result<()> {
         self.check(call.kernel.name)?;
         if call.groups.0 == 0 || call.groups.1 == 0 {
             return Ok(());
+        }
+        if let Some(entry) = self.inner.forced.entry(call) {
+            return self.compute(call, entry);
         }
         let prepared = self.prepared(call)?;
         let mut recorder = lock(&self.inner.recorder);
@@ -371,17 +380,20 @@ impl GpuContext {
         self.inner.pool.take(&self.inner.device, bytes, usage)
     }
 
-    /// Sends the calls that wait and a copy after them; errors of just this come back through the future.
-    pub(super) fn send_copy(
+    /// Sends the calls that wait and copies after them, of bytes `(buffer, start, count)` one after another to `to`; errors of just
+    /// this come back through the future.
+    pub(super) fn send_copies(
         &self,
-        from: &wgpu::Buffer,
-        start: u64,
+        parts: &[(wgpu::Buffer, u64, u64)],
         to: &wgpu::Buffer,
-        bytes: u64,
     ) -> impl Future<Output = Option<GpuFault>> + use<> {
         let scope = self.inner.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let mut recorder = lock(&self.inner.recorder);
-        self.encoder(&mut recorder).copy_buffer_to_buffer(from, start, to, 0, Some(bytes));
+        let mut at = 0;
+        for (from, start, bytes) in parts {
+            self.encoder(&mut recorder).copy_buffer_to_buffer(from, *start, to, at, Some(*bytes));
+            at += bytes;
+        }
         self.flush(&mut recorder);
         let popped = scope.pop();
         async move { popped.await.map(|error| kind(&error)) }

@@ -11,8 +11,6 @@
 //!
 //! Source: as [`CovarianceAccumulator`].
 
-use ndarray::Array2;
-
 use super::array::GpuArray;
 use super::context::{GpuContext, pieces, word};
 use super::gemm::{Product, multiply};
@@ -20,8 +18,8 @@ use super::kernels::COVARIANCE;
 use crate::influence::{CovarianceAccumulator, LayerRows};
 use crate::{Result, Scalar};
 
-const ADD: u32 = 1;
-const WEIGHTED: u32 = 2;
+pub(super) const ADD: u32 = 1;
+pub(super) const WEIGHTED: u32 = 2;
 
 /// Adds `Σ w x xᵀ` over the rows of `x: (t, d)` to `out: (d, d)`; `weights: (1, t)`, 1 without. `out` stays symmetric.
 ///
@@ -90,8 +88,8 @@ pub async fn update(
         add_rank_k(context, &context.upload(&block.a)?, weights.as_ref(), &mut activation)?;
         add_rank_k(context, &context.upload(&block.g)?, weights.as_ref(), &mut gradient)?;
     }
-    let wide = |x: Array2<f32>| x.mapv(f64::from);
-    let (activation, gradient) = (wide(context.read(&activation).await?), wide(context.read(&gradient).await?));
+    let sums = context.read_many([&activation, &gradient]).await?;
+    let [activation, gradient] = sums.map(|x| x.mapv(f64::from));
     covariance.update_by_sums(rows, &activation, &gradient)
 }
 

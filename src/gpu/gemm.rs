@@ -74,10 +74,10 @@ impl<'a> Product<'a> {
     }
 }
 
-const ADD: u32 = 1;
-const BIAS: u32 = 2;
-const RELU: u32 = 4;
-const JUMP: u32 = 8;
+pub(super) const ADD: u32 = 1;
+pub(super) const BIAS: u32 = 2;
+pub(super) const RELU: u32 = 4;
+pub(super) const JUMP: u32 = 8;
 
 /// `A B`; `a: (m, k)`, `b: (k, n)`. Returns `(m, n)`.
 ///

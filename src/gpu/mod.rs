@@ -4,6 +4,9 @@
 //! between stays there, and calls return before their work is done. Each kernel is the twin of a function on the processor,
 //! and says how far its single precision may be from that.
 //!
+//! Where a driver is bad, [`GpuSettings::on_processor`] or `LIMPID_GPU_ON_PROCESSOR=gemm,sparse::decode` in the environment hands
+//! kernels to the processor, one by one, until the one at fault is found: slow, and the same results within the stated rounding.
+//!
 //! In browsers nothing may wait: there contexts come from [`GpuContext::request`], and numbers from functions that are
 //! `async`. The functions with `blocking` in their names exist elsewhere only.
 
@@ -13,6 +16,7 @@ pub mod covariance;
 pub mod encode;
 mod faults;
 pub mod gemm;
+mod host;
 pub mod kernels;
 pub mod optim;
 pub mod pairs;
@@ -27,6 +31,7 @@ pub mod settings;
 pub mod sparse;
 pub mod toy;
 pub mod train;
+mod twins;
 
 pub use array::{GpuArray, GpuElement};
 pub use context::GpuContext;

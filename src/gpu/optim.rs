@@ -20,6 +20,9 @@ use crate::error::{check_each, check_limit};
 use crate::math::optim::{AdamStep, Optimizer};
 use crate::{Error, Result};
 
+/// Gradients are clipped.
+pub(super) const CLIP: u32 = 1;
+
 /// First and second moment of a parameter, of its shape.
 #[derive(Debug)]
 pub struct Moments {
@@ -101,7 +104,7 @@ pub(super) fn adam_rows(
     let first = moments.first.window(context, rows.clone())?;
     let second = moments.second.window(context, rows)?;
     let (flags, clip, squares) = match guard.clip {
-        Some((clip, squares)) => (1, clip, squares.whole(context)?),
+        Some((clip, squares)) => (CLIP, clip, squares.whole(context)?),
         None => (0, 0.0, context.blank()),
     };
     let mut parameters = [0; 16];

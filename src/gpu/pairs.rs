@@ -19,7 +19,7 @@ use crate::math::pairs::PairStats;
 use crate::{Error, Result, Scalar};
 
 /// Numbers of a row of results.
-const NUMBERS: usize = 12;
+pub(super) const NUMBERS: usize = 12;
 
 /// Most bins of a histogram on the device.
 pub const MAX_BINS: usize = 2045;
@@ -143,7 +143,7 @@ fn at_most(x: f64) -> f32 {
 }
 
 /// A whole number in the order of floats; both zeros are one.
-fn key(x: f32) -> u32 {
+pub(super) fn key(x: f32) -> u32 {
     let bits = if x == 0.0 { 0 } else { x.to_bits() };
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }

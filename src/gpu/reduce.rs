@@ -21,7 +21,7 @@ pub enum Term {
 }
 
 impl Term {
-    const fn code(self) -> u32 {
+    pub(super) const fn code(self) -> u32 {
         match self {
             Self::Value => 0,
             Self::Square => 1,

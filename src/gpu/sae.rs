@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 
-use super::array::GpuArray;
+use super::array::{GpuArray, Reading};
 use super::context::GpuContext;
 use super::encode::{Encoder, encode_jump_relu, encode_relu, encode_top_k};
 use super::gemm::{Epilogue, Product, multiply};
@@ -183,12 +183,13 @@ impl GpuSae {
     /// # Errors
     /// [`Error::Gpu`].
     pub async fn download(&self) -> Result<Sae<f32>> {
-        let context = &self.context;
+        let arrays = [&self.w_enc, &self.b_enc, &self.w_dec, &self.b_dec];
+        let [w_enc, b_enc, w_dec, b_dec] = self.context.read_many(arrays).await?;
         Ok(Sae {
-            w_enc: context.read(&self.w_enc).await?.reversed_axes(),
-            b_enc: context.read_vector(&self.b_enc).await?,
-            w_dec: context.read(&self.w_dec).await?,
-            b_dec: context.read_vector(&self.b_dec).await?,
+            w_enc: w_enc.reversed_axes(),
+            b_enc: b_enc.into_iter().collect(),
+            w_dec,
+            b_dec: b_dec.into_iter().collect(),
             w_skip: None,
             activation: self.rest.activation.clone(),
             normalisation: self.rest.normalisation,
@@ -232,7 +233,9 @@ impl GpuFeatures {
             Self::Dense(features) => return Codes::from_dense(&context.read(features).await?),
             Self::Sparse { slots, latents } => (slots, *latents),
         };
-        let (values, indices) = (context.read(&slots.values).await?, context.read(&slots.indices).await?);
+        let (mut values, mut indices) = (Reading::new(&slots.values), Reading::new(&slots.indices));
+        context.fill(&mut [&mut values, &mut indices]).await?;
+        let (values, indices) = (values.finish()?, indices.finish()?);
         let mut codes = Codes::new(latents)?;
         for (values, indices) in values.rows().into_iter().zip(indices.rows()) {
             codes.push(active(&values, &indices))?;

@@ -21,9 +21,9 @@ pub struct TopK {
     pub indices: GpuArray<u32>,
 }
 
-const SCALED: u32 = 1;
-const RECTIFY: u32 = 2;
-const MASKED: u32 = 4;
+pub(super) const SCALED: u32 = 1;
+pub(super) const RECTIFY: u32 = 2;
+pub(super) const MASKED: u32 = 4;
 
 /// How entries of a tile compete.
 #[derive(Debug, Clone, Copy, Default)]

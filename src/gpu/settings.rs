@@ -1,6 +1,7 @@
 //! Which adapter is taken, and how much of it.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Which adapter a context uses. `WGPU_BACKEND` in the environment restricts the choice to back ends.
@@ -42,6 +43,12 @@ pub struct GpuSettings {
     pub max_binding_bytes: Option<u64>,
     /// Bytes of unused buffers that are kept for reuse.
     pub pool_bytes: u64,
+    /// Kernels that the processor takes over, by their names in [`KERNELS`](super::KERNELS): `gemm`, one entry point such as
+    /// `gemm::tile64`, or `all`. The environment may name more, with commas between them: `LIMPID_GPU_ON_PROCESSOR=gemm,select`.
+    ///
+    /// For finding the kernel at fault where a driver is bad, and for going around it: every call of such a kernel waits for
+    /// the device and moves its arrays there and back, so it is not fast. Not in browsers, where nothing may wait.
+    pub on_processor: Vec<String>,
     /// How products are tiled.
     pub tiling: Tiling,
     /// How long a result is waited for before the device counts as hung; not used in browsers.
@@ -54,6 +61,7 @@ impl Default for GpuSettings {
             adapter: GpuAdapter::default(),
             max_binding_bytes: None,
             pool_bytes: 1 << 30,
+            on_processor: Vec::new(),
             tiling: Tiling::default(),
             patience: Duration::from_secs(300),
         }

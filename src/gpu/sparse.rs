@@ -20,9 +20,9 @@ use super::kernels::SPARSE;
 use super::select::TopK;
 use crate::Result;
 
-const FIRST: u32 = 1;
-const NORMS: u32 = 2;
-const SIGNED: u32 = 4;
+pub(super) const FIRST: u32 = 1;
+pub(super) const NORMS: u32 = 2;
+pub(super) const SIGNED: u32 = 4;
 
 /// Parameters of a call, in the order of the kernel.
 #[derive(Debug, Clone, Copy, Default)]
@@ -177,6 +177,14 @@ fn differentiate(
     Ok(out)
 }
 
+/// Adds the features of `codes` that are not 0 to the counts `(1, m)` of their latents.
+pub(super) fn add_counts(context: &GpuContext, codes: &TopK, counts: &mut GpuArray<u32>) -> Result<()> {
+    let entries = codes.values.rows() * codes.k();
+    let parameters = Parameters { latents: counts.columns(), entries, ..Parameters::default() }.words()?;
+    let windows = [(1, codes.indices.whole(context)?), (2, codes.values.whole(context)?), (3, counts.whole(context)?)];
+    context.run(&SPARSE, "count", &parameters, &windows, grid(entries.div_ceil(256))?)
+}
+
 /// The samples of each latent.
 #[derive(Debug)]
 pub struct Uses {
@@ -196,21 +204,21 @@ impl Uses {
     /// [`Error::TooLarge`](crate::Error::TooLarge), [`Error::Gpu`](crate::Error::Gpu).
     pub fn new(context: &GpuContext, codes: &TopK, m: usize) -> Result<Self> {
         let (rows, k) = codes.values.dim();
-        let (counts, cursors) = (context.zeros(1, m)?, context.zeros::<u32>(1, m)?);
+        let (mut counts, cursors) = (context.zeros(1, m)?, context.zeros::<u32>(1, m)?);
         let starts = context.zeros(1, m + 1)?;
         let (places, entries) =
             (GpuArray::<u32>::uninitialised(context, rows, k)?, GpuArray::uninitialised(context, rows, k)?);
-        let uses = Self { counts, starts, entries, k };
         if codes.values.is_empty() || m == 0 {
-            return Ok(uses);
+            return Ok(Self { counts, starts, entries, k });
         }
+        add_counts(context, codes, &mut counts)?;
+        let uses = Self { counts, starts, entries, k };
         let parameters = Parameters { latents: m, entries: rows * k, ..Parameters::default() }.words()?;
         let per_entry = grid((rows * k).div_ceil(256))?;
         let starts = uses.starts.whole(context)?;
         let codes = [(1, codes.indices.whole(context)?), (2, codes.values.whole(context)?)];
         let [indices, features] = codes;
         let counted = uses.counts.whole(context)?;
-        context.run(&SPARSE, "count", &parameters, &[indices, features, (3, counted)], per_entry)?;
         context.run(&SPARSE, "scan", &parameters, &[(1, counted), (2, starts)], (1, 1))?;
         let placing = [indices, features, (3, cursors.whole(context)?), (4, starts), (5, places.whole(context)?)];
         context.run(&SPARSE, "place", &parameters, &placing, per_entry)?;

@@ -77,6 +77,9 @@ pub fn train_every_restart_blocking(
     pollster::block_on(train_every_restart(context, problems, settings, progress))
 }
 
+/// Most weights of a model whose gradients one workgroup sums.
+const FEW: usize = 128;
+
 /// Sizes that all runs share.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
@@ -177,15 +180,18 @@ impl Runs {
         self.differentiate(context, step)?;
         let due = |every: usize| every > 0 && step.is_multiple_of(every);
         if due(settings.record_every) || due(settings.snapshot_every) {
-            let losses = self.read_losses(context).await?;
+            let losses = row_sums(context, &self.losses, Term::Value)?;
+            let (losses, models) = if due(settings.snapshot_every) {
+                let [losses, theta] = context.read_many([&losses, &self.theta]).await?;
+                (wide(&losses), self.models(&theta)?)
+            } else {
+                (wide(&context.read(&losses).await?), Vec::new())
+            };
             if due(settings.record_every) {
                 self.curves.iter_mut().zip(&losses).for_each(|(curve, &loss)| curve.push((step, loss)));
             }
-            if due(settings.snapshot_every) {
-                let models = self.models(context).await?;
-                for ((kept, model), loss) in self.snapshots.iter_mut().zip(models).zip(losses) {
-                    kept.push(Snapshot { step, loss, model });
-                }
+            for ((kept, model), loss) in self.snapshots.iter_mut().zip(models).zip(losses) {
+                kept.push(Snapshot { step, loss, model });
             }
         }
         let rate = settings.learning_rate * settings.schedule.factor::<f64>(step, settings.steps);
@@ -214,27 +220,23 @@ impl Runs {
             &[(1, theta), (2, law), (3, words), (4, scratch), (5, losses)],
             grid(runs * blocks)?,
         )?;
-        context.run(
-            &TOY,
-            "gradients",
-            &parameters,
-            &[(2, law), (3, words), (4, scratch), (5, gradient)],
-            grid(runs * n.div_ceil(16) * m.div_ceil(16))?,
-        )?;
+        // tiles would leave most threads of small models idle
+        let (entry, groups) = if (1..=FEW).contains(&(n * m)) {
+            ("gradients_few", runs)
+        } else {
+            ("gradients", runs * n.div_ceil(16) * m.div_ceil(16))
+        };
+        let windows = [(2, law), (3, words), (4, scratch), (5, gradient)];
+        context.run(&TOY, entry, &parameters, &windows, grid(groups)?)?;
         // 0 times what is not finite is NaN, and stays
         add_total(context, &self.losses, Term::Value, 0.0, &mut self.gate)
     }
 
-    /// The loss of each run.
-    async fn read_losses(&self, context: &GpuContext) -> Result<Vec<f64>> {
-        let sums = context.read(&row_sums(context, &self.losses, Term::Value)?).await?;
-        Ok(sums.iter().map(|&loss| f64::from(loss)).collect())
-    }
-
     /// Mean of the latest losses.
     async fn report(&self, context: &GpuContext, step: usize) -> Result<f64> {
-        let losses = self.read_losses(context).await?;
-        let gate = context.read(&self.gate).await?;
+        let losses = row_sums(context, &self.losses, Term::Value)?;
+        let [losses, gate] = context.read_many([&losses, &self.gate]).await?;
+        let losses = wide(&losses);
         if gate.iter().all(|gate| gate.is_finite()) {
             return Ok(losses.iter().sum::<f64>() / losses.len() as f64);
         }
@@ -242,8 +244,8 @@ impl Runs {
         Err(Error::Diverged { step, instance: self.seeds.get(run).map_or(0, |(instance, ..)| *instance) })
     }
 
-    async fn models(&self, context: &GpuContext) -> Result<Vec<ToyModel<f32>>> {
-        let theta = context.read(&self.theta).await?;
+    /// The models whose parameters these are.
+    fn models(&self, theta: &Array2<f32>) -> Result<Vec<ToyModel<f32>>> {
         theta.rows().into_iter().map(|row| model_of(self.sizes, row)).collect()
     }
 
@@ -254,7 +256,7 @@ impl Runs {
         settings: &Training,
         steps: usize,
     ) -> Result<Vec<Vec<Trained<f32>>>> {
-        let models = self.models(context).await?;
+        let models = self.models(&context.read(&self.theta).await?)?;
         let recorded = self.curves.into_iter().zip(self.snapshots);
         let mut trained = Vec::with_capacity(models.len());
         for ((model, (curve, snapshots)), (instance, restart, seed)) in models.into_iter().zip(recorded).zip(self.seeds)
@@ -267,6 +269,10 @@ impl Runs {
         }
         Ok(ranked(trained))
     }
+}
+
+fn wide(losses: &Array2<f32>) -> Vec<f64> {
+    losses.iter().map(|&loss| f64::from(loss)).collect()
 }
 
 fn distribution(problem: &Problem<f32>) -> Result<&FeatureDistribution<f32>> {

@@ -11,6 +11,9 @@
 //! single precision (see [`gemm`](super::gemm) and [`sparse`](super::sparse)). Adam divides by the root of the second moment,
 //! so that an element whose gradient is no larger than its rounding may move by up to the learning rate either way.
 //!
+//! A batch that exceeds what a kernel sees of an array goes some samples after the other, and their gradients are added in that
+//! order, so that it is still one step.
+//!
 //! A loss that is not finite changes nothing on the device, as on the processor, and shows when the step is read.
 //!
 //! Source: as [`sae::train`](crate::sae::train).
@@ -18,18 +21,18 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayRef2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView2, Axis};
 
-use super::array::GpuArray;
+use super::array::{GpuArray, Reading, Receive};
 use super::context::{GpuContext, pieces};
 use super::encode::search;
 use super::gemm::{Product, multiply_into};
 use super::optim::{Guard, Moments, adam_rows, normalise_unless, project_gradient};
 use super::pointwise::{blend, centre, follow, share, times};
-use super::reduce::{Term, add_column_sums, add_total, column_sums, total};
+use super::reduce::{Term, add_column_sums, add_total, total};
 use super::sae::GpuSae;
 use super::select::{Rules, TopK};
-use super::sparse::{Uses, by_features, by_signed_features, decode, residual};
+use super::sparse::{Uses, add_counts, by_features, by_signed_features, decode, residual};
 use crate::error::check_not_empty;
 use crate::math::optim::AdamStep;
 use crate::sae::train::{Pair, SaeStep, SaeTraining, Trainer};
@@ -79,25 +82,41 @@ struct Part {
     by_output: GpuArray<f32>,
 }
 
-/// What the gradients of latents are made of.
-struct Source<'a> {
-    part: &'a Part,
-    /// Of dead latents.
-    auxiliary: Option<&'a Part>,
-    centred: &'a GpuArray<f32>,
+/// Some samples of a batch: inputs, and what their step has found so far.
+struct Samples {
+    x: GpuArray<f32>,
+    /// `None` where it is `x`.
+    centred: Option<GpuArray<f32>>,
 }
 
-impl Source<'_> {
-    fn parts(&self) -> impl Iterator<Item = &Part> {
-        core::iter::once(self.part).chain(self.auxiliary)
+impl Samples {
+    fn centred(&self) -> &GpuArray<f32> {
+        self.centred.as_ref().unwrap_or(&self.x)
     }
 }
 
-/// Inputs of a step and what they are measured by.
+/// What some samples pass on.
+struct Portion<'a> {
+    samples: &'a Samples,
+    part: Part,
+    /// Chosen dead latents, until the auxiliary term has taken them up.
+    chosen: Option<TopK>,
+    /// Of dead latents.
+    auxiliary: Option<Part>,
+}
+
+/// All parts of a step, with the inputs that they belong to.
+fn parts<'a>(portions: &'a [Portion<'_>]) -> impl Iterator<Item = (&'a Part, &'a GpuArray<f32>)> {
+    portions.iter().flat_map(|portion| {
+        let of_portion = core::iter::once(&portion.part).chain(&portion.auxiliary);
+        of_portion.map(|part| (part, portion.samples.centred()))
+    })
+}
+
+/// What a batch is measured by.
 #[derive(Clone, Copy)]
 struct Batch<'a> {
-    x: &'a GpuArray<f32>,
-    centred: &'a GpuArray<f32>,
+    rows: usize,
     loss: &'a Loss,
     /// What squared errors are multiplied with.
     scale: f32,
@@ -156,18 +175,20 @@ impl GpuTrainer {
     /// [`Error::Gpu`]; those of [`Trainer::from_parts`] where a step has made a weight infinite.
     pub async fn download(&self) -> Result<Trainer<f32>> {
         let (context, sae) = (&self.sae.context, self.sae.download().await?);
+        let of_device = [&self.w_enc, &self.b_enc, &self.w_dec, &self.b_dec];
+        let first = of_device.map(|moments| Reading::new(&moments.first));
+        let second = of_device.map(|moments| Reading::new(&moments.second));
+        let (mut numbers, mut silent) = ([first, second], Reading::new(&self.silent));
+        let mut readings: Vec<&mut dyn Receive> = alloc::vec![&mut silent];
+        readings.extend(numbers.as_flattened_mut().iter_mut().map(|reading| reading as &mut dyn Receive));
+        context.fill(&mut readings).await?;
         let mut moments = crate::sae::train::Moments::new(&sae);
-        for (to, from) in [
-            (&mut moments.w_enc, &self.w_enc),
-            (&mut moments.b_enc, &self.b_enc),
-            (&mut moments.w_dec, &self.w_dec),
-            (&mut moments.b_dec, &self.b_dec),
-        ] {
-            to.first = context.read_vector(&from.first).await?.to_vec();
-            to.second = context.read_vector(&from.second).await?.to_vec();
+        let to = [&mut moments.w_enc, &mut moments.b_enc, &mut moments.w_dec, &mut moments.b_dec];
+        let [first, second] = numbers;
+        for (to, (first, second)) in to.into_iter().zip(first.into_iter().zip(second)) {
+            (to.first, to.second) = (first.finish()?.into_iter().collect(), second.finish()?.into_iter().collect());
         }
-        let silence: Vec<u64> =
-            context.read_vector(&self.silent).await?.iter().map(|&silent| u64::from(silent)).collect();
+        let silence: Vec<u64> = silent.finish()?.into_iter().map(u64::from).collect();
         Trainer::from_parts(sae, self.settings.clone(), moments, &silence, (self.step, self.tokens))
     }
 
@@ -202,70 +223,133 @@ impl GpuTrainer {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] for the batch, [`Error::Singular`] for a fraction of variance
-    /// without variance, [`Error::TooLarge`] where the batch does not fit a binding, [`Error::Gpu`].
+    /// without variance, [`Error::TooLarge`] where a sample or a number for each latent does not fit a binding, [`Error::Gpu`].
     pub fn step(&mut self, x: &ArrayRef2<f32>) -> Result<PendingStep> {
         check_not_empty("x", x)?;
         let loss = self.settings.loss_at(self.step, None);
         let normalised = self.sae.normalised(x)?;
         let scale = fused::scale(&loss, &normalised)?;
         let context = self.sae.context.clone();
-        let x = context.upload(&normalised)?;
-        let centred = self.sae.centred(&x)?;
         let by_data = loss.aux.is_some_and(|aux| aux.normalisation == AuxNormalisation::DataVariance);
         let variance = if by_data { aux::variance(&normalised) } else { 1.0 };
-        let batch = Batch { x: &x, centred: centred.as_ref().unwrap_or(&x), loss: &loss, scale, variance };
-        let pending = self.step_on(&context, batch)?;
+        let batch = Batch { rows: x.nrows(), loss: &loss, scale, variance };
+        // what does not fit a binding goes some samples after the other
+        let at_once = context.rows_at_once(self.widest(&loss))?;
+        let samples = pieces(batch.rows, at_once).map(|rows| {
+            let x = context.upload(&normalised.slice_axis(Axis(0), rows.into()))?;
+            Ok(Samples { centred: self.sae.centred(&x)?, x })
+        });
+        let pending = self.step_on(&context, &samples.collect::<Result<Vec<_>>>()?, batch)?;
         self.step += 1;
-        self.tokens += x.rows() as u64;
+        self.tokens += batch.rows as u64;
         context.submit()?;
         Ok(pending)
     }
 
-    fn step_on(&mut self, context: &GpuContext, batch: Batch<'_>) -> Result<PendingStep> {
-        let Batch { x, centred, loss, scale, .. } = batch;
-        let (rows, m) = (x.rows(), self.sae.latents());
-        let (codes, dead) = self.choose(context, batch)?;
-        let mut by_output = decode(context, &codes, &self.sae.w_dec, &self.sae.b_dec)?;
-        let squares = residual(context, &mut by_output, x, 2.0 * scale)?;
-        let (mut value, mut penalty) = (context.zeros(1, 1)?, context.zeros(1, 1)?);
+    /// Most numbers that a step holds for a sample in one array.
+    fn widest(&self, loss: &Loss) -> usize {
+        let latents = self.sae.latents();
+        let slots = match self.settings.activation_at(self.step, self.sae.activation(), latents) {
+            Activation::TopK { k, .. } => k,
+            _ => latents,
+        };
+        let dead = loss.aux.map_or(0, |aux| aux.k.min(latents));
+        self.sae.w_enc.columns().max(slots).max(dead)
+    }
+
+    fn step_on(&mut self, context: &GpuContext, samples: &[Samples], batch: Batch<'_>) -> Result<PendingStep> {
+        let Batch { rows, loss, scale, .. } = batch;
         let per_feature = l1(loss).map_or(0.0, |coefficient| f32::of(coefficient / rows as f64));
+        let (mut value, mut penalty) = (context.zeros(1, 1)?, context.zeros(1, 1)?);
+        let (mut portions, mut errors) = (Vec::with_capacity(samples.len()), Vec::with_capacity(samples.len()));
+        let norms = self.sae.norms()?;
+        for samples in samples {
+            let (portion, squares) = self.decode(context, samples, batch, (per_feature, norms.as_ref()))?;
+            if per_feature != 0.0 {
+                add_total(context, &portion.part.codes.values, Term::Value, per_feature, &mut penalty)?;
+            }
+            portions.push(portion);
+            errors.push(squares);
+        }
         if per_feature != 0.0 {
-            add_total(context, &codes.values, Term::Value, per_feature, &mut penalty)?;
             add_total(context, &penalty, Term::Value, 1.0, &mut value)?;
         }
-        let (mut term, mut auxiliary) = (context.zeros(1, 1)?, None);
-        if let (Some(aux), Some(dead)) = (loss.aux, dead) {
-            let part = self.fit_residual(context, batch, aux, dead, &by_output, &mut term)?;
-            add_total(context, &term, Term::Value, 1.0, &mut value)?;
-            auxiliary = Some(part);
+        let mut auxiliary = context.zeros(1, 1)?;
+        if let Some(aux) = loss.aux {
+            self.fit_residual(context, batch, aux, &mut portions, &mut auxiliary)?;
+            add_total(context, &auxiliary, Term::Value, 1.0, &mut value)?;
         }
-        add_total(context, &squares, Term::Value, scale, &mut value)?;
-        let by_z = by_features(context, &codes, &self.sae.w_dec, &by_output, per_feature, None)?;
-        let part = Part { uses: Uses::new(context, &codes, m)?, codes, by_z, by_output };
-        let source = Source { part: &part, auxiliary: auxiliary.as_ref(), centred };
-        let learning_rate = self.update(context, &source, &value)?;
-        let uses = &part.uses.counts;
-        follow(context, (uses, &value), (&mut self.silent, &mut self.dead), rows, self.settings.dead_after)?;
+        for squares in &errors {
+            add_total(context, squares, Term::Value, scale, &mut value)?;
+        }
+        let learning_rate = self.update(context, &portions, &value)?;
+        self.follow(context, &portions, &value, rows)?;
         let mut active = context.zeros(1, 1)?;
-        add_total(context, &part.codes.values, Term::Active, 1.0, &mut active)?;
+        for portion in &portions {
+            add_total(context, &portion.part.codes.values, Term::Active, 1.0, &mut active)?;
+        }
         let dead = total(context, &self.dead, Term::Active)?;
-        Ok(PendingStep { loss: value, penalty, auxiliary: term, active, dead, step: self.step, rows, learning_rate })
+        Ok(PendingStep { loss: value, penalty, auxiliary, active, dead, step: self.step, rows, learning_rate })
+    }
+
+    /// Features of some samples and what they pass on, and the squares of their errors.
+    fn decode<'s>(
+        &self,
+        context: &GpuContext,
+        samples: &'s Samples,
+        batch: Batch<'_>,
+        (per_feature, norms): (f32, Option<&GpuArray<f32>>),
+    ) -> Result<(Portion<'s>, GpuArray<f32>)> {
+        let (codes, chosen) = self.choose(context, samples, batch.loss, norms)?;
+        let mut by_output = decode(context, &codes, &self.sae.w_dec, &self.sae.b_dec)?;
+        let squares = residual(context, &mut by_output, &samples.x, 2.0 * batch.scale)?;
+        let by_z = by_features(context, &codes, &self.sae.w_dec, &by_output, per_feature, None)?;
+        let part = Part { uses: Uses::new(context, &codes, self.sae.latents())?, codes, by_z, by_output };
+        Ok((Portion { samples, part, chosen, auxiliary: None }, squares))
+    }
+
+    /// Takes up which latents fired.
+    fn follow(
+        &mut self,
+        context: &GpuContext,
+        portions: &[Portion<'_>],
+        loss: &GpuArray<f32>,
+        rows: usize,
+    ) -> Result<()> {
+        let joined;
+        let uses = match portions {
+            [portion] => &portion.part.uses.counts,
+            _ => {
+                let mut counts = context.zeros(1, self.sae.latents())?;
+                for portion in portions {
+                    add_counts(context, &portion.part.codes, &mut counts)?;
+                }
+                joined = counts;
+                &joined
+            }
+        };
+        follow(context, (uses, loss), (&mut self.silent, &mut self.dead), rows, self.settings.dead_after)
     }
 
     /// The features of this step, and those of dead latents for the auxiliary term.
-    fn choose(&self, context: &GpuContext, batch: Batch<'_>) -> Result<(TopK, Option<TopK>)> {
+    fn choose(
+        &self,
+        context: &GpuContext,
+        samples: &Samples,
+        loss: &Loss,
+        norms: Option<&GpuArray<f32>>,
+    ) -> Result<(TopK, Option<TopK>)> {
         let latents = self.sae.latents();
         let Activation::TopK { k, .. } = self.settings.activation_at(self.step, self.sae.activation(), latents) else {
             return Err(Error::Unsupported { what: "training of this activation on the device" });
         };
-        let norms = self.sae.norms()?;
-        let rules = Rules { scale: norms.as_ref(), rectify: true, ..Rules::default() };
-        let dead = batch.loss.aux.map(|aux| {
+        let rules = Rules { scale: norms, rectify: true, ..Rules::default() };
+        let dead = loss.aux.map(|aux| {
             let rules = Rules { eligible: Some(&self.dead), rectify: aux.rectify, ..rules };
             (aux.k.min(latents), rules)
         });
         let choices: Vec<_> = core::iter::once((k, rules)).chain(dead).collect();
-        let mut found = search(context, batch.centred, self.sae.encoder(), &choices)?.into_iter();
+        let mut found = search(context, samples.centred(), self.sae.encoder(), &choices)?.into_iter();
         Ok((found.next().ok_or(Error::Empty { what: "choices" })?, found.next()))
     }
 
@@ -277,45 +361,68 @@ impl GpuTrainer {
         context: &GpuContext,
         batch: Batch<'_>,
         aux: AuxK,
-        codes: TopK,
-        by_output: &GpuArray<f32>,
+        portions: &mut [Portion<'_>],
         value: &mut GpuArray<f32>,
-    ) -> Result<Part> {
-        let (rows, d) = by_output.dim();
-        let slope = 2.0 * batch.scale;
-        let mut divisor = context.zeros(1, 1)?;
-        if aux.normalisation == AuxNormalisation::ResidualVariance {
-            let mut mean = context.zeros(1, d)?;
-            add_column_sums(context, by_output, Term::Value, f32::of(1.0 / rows as f64), &mut mean)?;
-            let scale = f32::of(1.0 / (rows as f64 * f64::from(slope) * f64::from(slope)));
-            add_total(context, &centre(context, by_output, &mean)?, Term::Square, scale, &mut divisor)?;
-        } else {
-            divisor.write(&Array2::from_elem((1, 1), batch.variance))?;
-        }
+    ) -> Result<()> {
+        let (rows, slope) = (batch.rows as f64, 2.0 * batch.scale);
+        let divisor = self.divisor(context, batch, aux, portions)?;
         let dead = total(context, &self.dead, Term::Active)?;
         let most = aux.scale_by_dead.then_some(aux.k);
-        let weight = share(context, &divisor, (&dead, most), f32::of(aux.coefficient / rows as f64))?;
-        let mut error = decode(context, &codes, &self.sae.w_dec, &context.zeros(1, d)?)?;
-        blend(context, by_output, slope.recip(), &mut error)?;
-        add_total(context, &error, Term::Square, 1.0, value)?;
-        times(context, &weight, 1.0, value)?;
-        times(context, &weight, 2.0, &mut error)?;
-        let by_z = if aux.rectify {
-            by_features(context, &codes, &self.sae.w_dec, &error, 0.0, None)?
-        } else {
-            by_signed_features(context, &codes, &self.sae.w_dec, &error)?
-        };
-        Ok(Part { uses: Uses::new(context, &codes, self.sae.latents())?, codes, by_z, by_output: error })
+        let weight = share(context, &divisor, (&dead, most), f32::of(aux.coefficient / rows))?;
+        let origin = context.zeros(1, self.sae.w_dec.columns())?;
+        for portion in portions {
+            let Some(codes) = portion.chosen.take() else { continue };
+            let mut error = decode(context, &codes, &self.sae.w_dec, &origin)?;
+            blend(context, &portion.part.by_output, slope.recip(), &mut error)?;
+            add_total(context, &error, Term::Square, 1.0, value)?;
+            times(context, &weight, 2.0, &mut error)?;
+            let by_z = if aux.rectify {
+                by_features(context, &codes, &self.sae.w_dec, &error, 0.0, None)?
+            } else {
+                by_signed_features(context, &codes, &self.sae.w_dec, &error)?
+            };
+            let uses = Uses::new(context, &codes, self.sae.latents())?;
+            portion.auxiliary = Some(Part { uses, codes, by_z, by_output: error });
+        }
+        times(context, &weight, 1.0, value)
+    }
+
+    /// What the auxiliary term is measured by, `(1, 1)`.
+    fn divisor(
+        &self,
+        context: &GpuContext,
+        batch: Batch<'_>,
+        aux: AuxK,
+        portions: &[Portion<'_>],
+    ) -> Result<GpuArray<f32>> {
+        let mut divisor = context.zeros(1, 1)?;
+        if aux.normalisation != AuxNormalisation::ResidualVariance {
+            divisor.write(&Array2::from_elem((1, 1), batch.variance))?;
+            return Ok(divisor);
+        }
+        let (rows, slope) = (batch.rows as f64, f64::from(2.0 * batch.scale));
+        let mut mean = context.zeros(1, self.sae.w_dec.columns())?;
+        for Portion { part, .. } in portions {
+            add_column_sums(context, &part.by_output, Term::Value, f32::of(1.0 / rows), &mut mean)?;
+        }
+        let scale = f32::of(1.0 / (rows * slope * slope));
+        for Portion { part, .. } in portions {
+            add_total(context, &centre(context, &part.by_output, &mean)?, Term::Square, scale, &mut divisor)?;
+        }
+        Ok(divisor)
     }
 
     /// Moves all parameters; returns the learning rate.
-    fn update(&mut self, context: &GpuContext, source: &Source<'_>, loss: &GpuArray<f32>) -> Result<f64> {
+    fn update(&mut self, context: &GpuContext, portions: &[Portion<'_>], loss: &GpuArray<f32>) -> Result<f64> {
         let (m, d) = self.sae.w_enc.dim();
         let mut by_b_enc = context.zeros(1, m)?;
-        for part in source.parts() {
+        for (part, _) in parts(portions) {
             part.uses.weigh(context, &part.by_z, true, &mut by_b_enc)?;
         }
-        let mut by_b_dec = column_sums(context, &source.part.by_output, Term::Value)?;
+        let mut by_b_dec = context.zeros(1, d)?;
+        for Portion { part, .. } in portions {
+            add_column_sums(context, &part.by_output, Term::Value, 1.0, &mut by_b_dec)?;
+        }
         if self.sae.centres() {
             let through = Product { alpha: -1.0, add: true, ..Product::new(&by_b_enc, &self.sae.w_enc) };
             multiply_into(context, &through, &mut by_b_dec)?;
@@ -323,22 +430,28 @@ impl GpuTrainer {
         let together = LATENTS.min(context.rows_at_once(d)?).min(m);
         let squares = match self.settings.clip_norm {
             None => None,
-            Some(clip) => Some((f32::of(clip), self.squares(context, source, [&by_b_enc, &by_b_dec], together)?)),
+            Some(clip) => Some((f32::of(clip), self.squares(context, portions, [&by_b_enc, &by_b_dec], together)?)),
         };
         let guard = Guard { loss, clip: squares.as_ref().map(|(clip, squares)| (*clip, squares)) };
         let (learning_rate, adam) = self.settings.adam_at(self.step);
-        self.move_latents(context, source, Move { adam: &adam, guard }, together)?;
+        self.move_latents(context, portions, Move { adam: &adam, guard }, together)?;
         adam_rows(context, (&self.sae.b_enc, &self.b_enc), 0..1, (&by_b_enc, 0), &adam, guard)?;
         adam_rows(context, (&self.sae.b_dec, &self.b_dec), 0..1, (&by_b_dec, 0), &adam, guard)?;
         Ok(learning_rate)
     }
 
     /// Encoder and decoder, some latents after the other.
-    fn move_latents(&mut self, context: &GpuContext, source: &Source<'_>, by: Move<'_>, together: usize) -> Result<()> {
+    fn move_latents(
+        &mut self,
+        context: &GpuContext,
+        portions: &[Portion<'_>],
+        by: Move<'_>,
+        together: usize,
+    ) -> Result<()> {
         let (m, d) = self.sae.w_enc.dim();
         let [mut by_dec, mut by_enc] = self.gradients(context, together, d)?;
         for latents in pieces(m, together) {
-            self.differentiate(context, source, latents.clone(), [&mut by_dec, &mut by_enc])?;
+            self.differentiate(context, portions, latents.clone(), [&mut by_dec, &mut by_enc])?;
             adam_rows(context, (&self.sae.w_dec, &self.w_dec), latents.clone(), (&by_dec, 0), by.adam, by.guard)?;
             adam_rows(context, (&self.sae.w_enc, &self.w_enc), latents, (&by_enc, 0), by.adam, by.guard)?;
         }
@@ -357,14 +470,14 @@ impl GpuTrainer {
     fn differentiate(
         &self,
         context: &GpuContext,
-        source: &Source<'_>,
+        portions: &[Portion<'_>],
         latents: Range<usize>,
         [by_dec, by_enc]: [&mut GpuArray<f32>; 2],
     ) -> Result<()> {
-        for (index, part) in source.parts().enumerate() {
+        for (index, (part, centred)) in parts(portions).enumerate() {
             let (range, add) = (latents.clone(), index > 0);
             part.uses.accumulate(context, (&part.codes.values, &part.by_output), range.clone(), add, by_dec)?;
-            part.uses.accumulate(context, (&part.by_z, source.centred), range, add, by_enc)?;
+            part.uses.accumulate(context, (&part.by_z, centred), range, add, by_enc)?;
         }
         if self.settings.unit_norm_decoder {
             project_gradient(context, &self.sae.w_dec, latents, by_dec)?;
@@ -376,7 +489,7 @@ impl GpuTrainer {
     fn squares(
         &self,
         context: &GpuContext,
-        source: &Source<'_>,
+        portions: &[Portion<'_>],
         biases: [&GpuArray<f32>; 2],
         together: usize,
     ) -> Result<GpuArray<f32>> {
@@ -384,7 +497,7 @@ impl GpuTrainer {
         let (m, d) = self.sae.w_enc.dim();
         for latents in pieces(m, together) {
             let [mut by_dec, mut by_enc] = self.gradients(context, latents.len(), d)?;
-            self.differentiate(context, source, latents, [&mut by_dec, &mut by_enc])?;
+            self.differentiate(context, portions, latents, [&mut by_dec, &mut by_enc])?;
             add_total(context, &by_dec, Term::Square, 1.0, &mut squares)?;
             add_total(context, &by_enc, Term::Square, 1.0, &mut squares)?;
         }
@@ -401,11 +514,8 @@ impl GpuTrainer {
     pub async fn read(&self, pending: &PendingStep) -> Result<SaeStep<f32>> {
         let context = &self.sae.context;
         let PendingStep { loss, penalty, auxiliary, active, dead, .. } = pending;
-        let mut numbers = [0.0_f32; 5];
-        for (to, from) in numbers.iter_mut().zip([loss, penalty, auxiliary, active, dead]) {
-            *to = context.read(from).await?[[0, 0]];
-        }
-        let [loss, sparsity, auxiliary, active, dead] = numbers;
+        let numbers = context.read_many([loss, penalty, auxiliary, active, dead]).await?;
+        let [loss, sparsity, auxiliary, active, dead] = numbers.map(|number| number[[0, 0]]);
         if !loss.is_finite() {
             return Err(Error::Diverged { step: pending.step, instance: 0 });
         }

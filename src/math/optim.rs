@@ -212,6 +212,12 @@ impl<T: Scalar> AdamStep<T> {
         [rate, root, betas.0, betas.1, rests.0, rests.1, epsilon, coupled, keep]
     }
 
+    /// The step of these [`AdamStep::factors`].
+    #[cfg(feature = "gpu")]
+    pub(crate) fn from_factors([rate, root, beta1, beta2, rest1, rest2, epsilon, coupled, keep]: [T; 9]) -> Self {
+        Self { rate, root, betas: (beta1, beta2), rests: (rest1, rest2), epsilon, coupled, keep }
+    }
+
     /// Moves `parameter` against `gradient`; all slices have one length.
     pub(crate) fn apply(&self, parameter: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
         dispatch!(level(), simd => self.elements(simd, parameter, gradient, first, second));

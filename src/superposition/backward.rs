@@ -119,9 +119,9 @@ impl<T: Scalar> BlockGradient<T> {
 pub(crate) struct Workspace<T> {
     /// Input of the block, `(n, BLOCK)`, for callers that sample into it.
     pub(crate) input: Aligned<T>,
-    hidden: Aligned<T>,
-    residual: Aligned<T>,
-    back: Aligned<T>,
+    pub(crate) hidden: Aligned<T>,
+    pub(crate) residual: Aligned<T>,
+    pub(crate) back: Aligned<T>,
 }
 
 impl<T: Scalar> Workspace<T> {

@@ -84,6 +84,22 @@ fn more_calls_than_are_sent_together_keep_their_order() {
 }
 
 #[test]
+fn several_arrays_come_back_together() {
+    let Some(gpu) = device(GpuSettings::default()) else { return };
+    let read = |arrays| pollster::block_on(gpu.read_many::<f32, 4>(arrays));
+    // more than is read at once, so that one array comes in two parts
+    let sizes = [(1, 1), (0, 3), (4500, 3000), (2500, 3000)];
+    let values = sizes.map(|(rows, columns)| Array2::from_shape_fn((rows, columns), |(r, c)| (r * columns + c) as f32));
+    let [a, b, c, d] = &values.each_ref().map(|values| gpu.upload(values).unwrap());
+    assert!(read([a, b, c, d]).unwrap() == values);
+    let [.., last] = read([b, b, b, a]).unwrap();
+    assert_eq!(last, values[0]);
+    let Some(other) = device(GpuSettings::default()) else { return };
+    let elsewhere = other.zeros(1, 1).unwrap();
+    assert!(matches!(read([a, b, a, &elsewhere]), Err(Error::Unsupported { .. })));
+}
+
+#[test]
 fn arrays_go_there_and_back() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     for (rows, columns) in [(0, 3), (1, 1), (3, 5), (257, 63)] {

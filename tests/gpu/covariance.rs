@@ -8,7 +8,7 @@ use ndarray::{Array2, Axis};
 use crate::support::{U, devices, narrow, noise, within};
 
 #[test]
-fn sums_of_outer_products_agree() {
+pub(crate) fn sums_of_outer_products_agree() {
     for gpu in devices().into_iter().chain(crate::support::device(narrow(1 << 16))) {
         for (rows, d, weighted) in [(1, 1, false), (300, 33, true), (40, 60, false), (700, 7, true), (0, 5, false)] {
             let (x, weights) = (noise(rows, d, 1), noise(1, rows, 2).mapv(f32::abs));
@@ -36,7 +36,7 @@ fn layer<'a>(a: &'a Array2<f32>, g: &'a Array2<f32>, weight: Option<&'a [f32]>) 
 }
 
 #[test]
-fn factors_agree_with_those_of_the_processor() {
+pub(crate) fn factors_agree_with_those_of_the_processor() {
     for gpu in devices() {
         let (a, g) = (noise(600, 20, 1), noise(600, 9, 2));
         let weights: Vec<f32> = noise(1, 600, 3).iter().map(|w| w.abs()).collect();
@@ -63,7 +63,7 @@ fn factors_agree_with_those_of_the_processor() {
 }
 
 #[test]
-fn rotations_go_there_and_back() {
+pub(crate) fn rotations_go_there_and_back() {
     for gpu in devices() {
         let (x, q) = (noise(10, 12, 1), noise(12, 12, 2));
         let [on_device, of_q] = [&x, &q].map(|x| gpu.upload(x).unwrap());
@@ -76,7 +76,7 @@ fn rotations_go_there_and_back() {
 }
 
 #[test]
-fn sizes_that_do_not_fit_are_named() {
+pub(crate) fn sizes_that_do_not_fit_are_named() {
     for gpu in devices() {
         let x = gpu.zeros(3, 2).unwrap();
         let mut wrong = gpu.zeros(3, 3).unwrap();

@@ -33,16 +33,33 @@ fn agrees(gpu: &GpuContext, (m, k, n): (usize, usize, usize), what: &str) {
     }
 }
 
-#[test]
-fn every_tiling_and_transposition_keeps_its_bound() {
-    for tiling in [Tiling::Automatic, Tiling::Tile64, Tiling::Tile128, Tiling::FewRows] {
-        let Some(gpu) = device(GpuSettings { tiling, ..GpuSettings::default() }) else { return };
-        SIZES.iter().for_each(|&size| agrees(&gpu, size, &format!("{tiling:?}")));
-    }
+fn keeps_its_bound(tiling: Tiling) {
+    let Some(gpu) = device(GpuSettings { tiling, ..GpuSettings::default() }) else { return };
+    SIZES.iter().for_each(|&size| agrees(&gpu, size, &format!("{tiling:?}")));
 }
 
 #[test]
-fn arrays_above_the_binding_limit_go_in_pieces() {
+pub(crate) fn automatic_tiling_keeps_its_bound() {
+    keeps_its_bound(Tiling::Automatic);
+}
+
+#[test]
+pub(crate) fn tiles_of_64_keep_their_bound() {
+    keeps_its_bound(Tiling::Tile64);
+}
+
+#[test]
+pub(crate) fn tiles_of_128_keep_their_bound() {
+    keeps_its_bound(Tiling::Tile128);
+}
+
+#[test]
+pub(crate) fn few_rows_keep_their_bound() {
+    keeps_its_bound(Tiling::FewRows);
+}
+
+#[test]
+pub(crate) fn arrays_above_the_binding_limit_go_in_pieces() {
     let Some(gpu) = device(narrow(8192)) else { return };
     for size in [(65, 33, 130), (200, 64, 36), (3, 700, 700), (150, 150, 150)] {
         agrees(&gpu, size, "pieces");
@@ -53,7 +70,7 @@ fn arrays_above_the_binding_limit_go_in_pieces() {
 }
 
 #[test]
-fn bias_and_activation_come_last() {
+pub(crate) fn bias_and_activation_come_last() {
     for gpu in devices() {
         let (a, b) = (noise(70, 40, 3), noise(40, 90, 4));
         let (bias, bars) = (Array1::from_iter(noise(1, 90, 5)), Array1::from_iter(noise(1, 90, 6)));
@@ -81,7 +98,7 @@ fn bias_and_activation_come_last() {
 }
 
 #[test]
-fn empty_sizes_are_sums_of_nothing() {
+pub(crate) fn empty_sizes_are_sums_of_nothing() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let (tall, flat) = (gpu.zeros::<f32>(3, 0).unwrap(), gpu.zeros::<f32>(0, 2).unwrap());
     assert_eq!(gpu.read_blocking(&product(&gpu, &tall, &flat).unwrap()).unwrap(), Array2::<f32>::zeros((3, 2)));
@@ -92,7 +109,7 @@ fn empty_sizes_are_sums_of_nothing() {
 }
 
 #[test]
-fn infinities_and_nan_stay_where_they_belong() {
+pub(crate) fn infinities_and_nan_stay_where_they_belong() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let a = array![[f32::INFINITY, 1.0], [f32::NAN, 1.0], [2.0, 3.0]];
     let out = product(&gpu, &gpu.upload(&a).unwrap(), &gpu.upload(&array![[1.0_f32, -1.0], [1.0, 1.0]]).unwrap());
@@ -103,7 +120,7 @@ fn infinities_and_nan_stay_where_they_belong() {
 }
 
 #[test]
-fn sizes_and_devices_that_do_not_fit_are_named() {
+pub(crate) fn sizes_and_devices_that_do_not_fit_are_named() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let a = gpu.zeros::<f32>(2, 3).unwrap();
     let expected = Error::Shape { what: "b", expected: Dims::new(&[3, 3]), got: Dims::new(&[2, 3]) };

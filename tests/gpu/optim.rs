@@ -34,7 +34,7 @@ fn steps(gpu: &GpuContext, optimizer: Optimizer, (rows, columns): (usize, usize)
 }
 
 #[test]
-fn adam_agrees() {
+pub(crate) fn adam_agrees() {
     let adam = Optimizer::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.1 };
     for gpu in devices() {
         for optimizer in [Optimizer::adam(), adam, Optimizer::default()] {
@@ -46,7 +46,7 @@ fn adam_agrees() {
 }
 
 #[test]
-fn what_the_device_does_not_do_is_refused() {
+pub(crate) fn what_the_device_does_not_do_is_refused() {
     for gpu in devices() {
         let mut x = gpu.zeros(2, 2).unwrap();
         let mut moments = Moments::new(&gpu, &x).unwrap();
@@ -62,7 +62,7 @@ fn what_the_device_does_not_do_is_refused() {
 }
 
 #[test]
-fn gradients_are_projected_and_rows_have_unit_length() {
+pub(crate) fn gradients_are_projected_and_rows_have_unit_length() {
     for gpu in devices() {
         for (rows, columns) in [(1, 1), (5, 33), (40, 300)] {
             let (mut w, mut gradient) = (noise(rows, columns, 1), noise(rows, columns, 2));
@@ -83,7 +83,7 @@ fn gradients_are_projected_and_rows_have_unit_length() {
 }
 
 #[test]
-fn centring_is_exact() {
+pub(crate) fn centring_is_exact() {
     for gpu in devices() {
         let (x, row) = (noise(90, 70, 1), noise(1, 70, 2));
         let out = centre(&gpu, &gpu.upload(&x).unwrap(), &gpu.upload(&row).unwrap()).unwrap();

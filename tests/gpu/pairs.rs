@@ -40,7 +40,7 @@ fn agrees(truth: &Array2<f32>, prediction: &Array2<f32>) {
 }
 
 #[test]
-fn statistics_agree() {
+pub(crate) fn statistics_agree() {
     for (rows, columns) in [(1, 1), (3, 257), (90, 33), (2, 1000), (0, 4), (3, 0)] {
         let truth = noise(rows, columns, 1);
         agrees(&truth, &(&truth * 0.5 + &noise(rows, columns, 2)));
@@ -48,7 +48,7 @@ fn statistics_agree() {
 }
 
 #[test]
-fn pairs_that_are_not_finite_are_left_out() {
+pub(crate) fn pairs_that_are_not_finite_are_left_out() {
     let (mut truth, mut prediction) = (noise(4, 300, 3), noise(4, 300, 4));
     truth[[0, 0]] = f32::NAN;
     prediction[[0, 7]] = f32::INFINITY;
@@ -57,7 +57,7 @@ fn pairs_that_are_not_finite_are_left_out() {
 }
 
 #[test]
-fn equal_values_have_no_spread_and_means_may_be_large() {
+pub(crate) fn equal_values_have_no_spread_and_means_may_be_large() {
     agrees(&Array2::from_elem((2, 500), 0.1), &Array2::from_elem((2, 500), 3.7));
     for gpu in devices() {
         let [t, s] = [1e6_f32, 0.1].map(|x| gpu.upload(&Array2::from_elem((1, 700), x)).unwrap());
@@ -68,7 +68,7 @@ fn equal_values_have_no_spread_and_means_may_be_large() {
 }
 
 #[test]
-fn histograms_are_exact() {
+pub(crate) fn histograms_are_exact() {
     let edges = [-1.0, -0.1, 0.0, 1.0 / 3.0, 0.5, 2.0];
     let special =
         array![[-0.0_f32, 0.0, 1e-40, -1e-40, f32::INFINITY, f32::NEG_INFINITY, 2.0, 1.0 / 3.0, -1.0, 2.000_000_2]];

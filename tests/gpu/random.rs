@@ -8,7 +8,7 @@ use rand::Rng;
 use crate::support::{U, devices};
 
 #[test]
-fn words_are_those_of_the_processor() {
+pub(crate) fn words_are_those_of_the_processor() {
     for gpu in devices() {
         for (first, count, length) in [(0, 3, 256), (u64::from(u32::MAX) - 1, 4, 300), (u64::MAX - 1, 2, 1)] {
             let seed = Seed(0x1234_5678_9abc_def0);
@@ -25,7 +25,7 @@ fn words_are_those_of_the_processor() {
 }
 
 #[test]
-fn projections_have_the_signs_of_the_processor() {
+pub(crate) fn projections_have_the_signs_of_the_processor() {
     for gpu in devices() {
         for k in [1, 31, 64, 300] {
             let by_signs = Projection::new(k, Seed(9));

@@ -17,7 +17,7 @@ fn of(term: Term, x: f32) -> f64 {
 }
 
 #[test]
-fn rows_columns_and_totals_agree() {
+pub(crate) fn rows_columns_and_totals_agree() {
     for gpu in devices() {
         for (rows, columns) in SIZES {
             let mut x = noise(rows, columns, 1);
@@ -49,7 +49,7 @@ fn rows_columns_and_totals_agree() {
 }
 
 #[test]
-fn sums_of_nothing_are_zero() {
+pub(crate) fn sums_of_nothing_are_zero() {
     for gpu in devices() {
         let (tall, flat) = (gpu.zeros::<f32>(3, 0).unwrap(), gpu.zeros::<f32>(0, 3).unwrap());
         let zeros = |n: usize| Array2::<f32>::zeros((1, n));

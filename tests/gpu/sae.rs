@@ -49,7 +49,7 @@ fn agrees(gpu: &GpuContext, activation: Activation<f32>, rows: usize) {
 }
 
 #[test]
-fn features_and_reconstructions_agree() {
+pub(crate) fn features_and_reconstructions_agree() {
     for gpu in devices() {
         for activation in activations() {
             for rows in [1, 13] {
@@ -60,7 +60,7 @@ fn features_and_reconstructions_agree() {
 }
 
 #[test]
-fn ties_between_tiles_go_to_the_lower_latent() {
+pub(crate) fn ties_between_tiles_go_to_the_lower_latent() {
     for gpu in devices() {
         let mut same = sae(Activation::TopK { k: 4, by_decoder_norm: false });
         same.normalisation = InputNormalisation::None;
@@ -75,7 +75,7 @@ fn ties_between_tiles_go_to_the_lower_latent() {
 }
 
 #[test]
-fn what_comes_back_is_what_went() {
+pub(crate) fn what_comes_back_is_what_went() {
     for gpu in devices() {
         for activation in activations() {
             let sae = sae(activation);
@@ -85,7 +85,7 @@ fn what_comes_back_is_what_went() {
 }
 
 #[test]
-fn no_samples_are_no_features() {
+pub(crate) fn no_samples_are_no_features() {
     for gpu in devices() {
         for activation in activations() {
             let on_device = GpuSae::new(&gpu, &sae(activation)).unwrap();
@@ -97,7 +97,7 @@ fn no_samples_are_no_features() {
 }
 
 #[test]
-fn bad_inputs_and_other_kinds_are_refused() {
+pub(crate) fn bad_inputs_and_other_kinds_are_refused() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let on_device = GpuSae::new(&gpu, &sae(Activation::Relu)).unwrap();
     assert!(matches!(on_device.encode(&noise(2, D + 1, 1)), Err(Error::Shape { what: "x", .. })));

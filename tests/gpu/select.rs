@@ -23,7 +23,7 @@ fn agrees(gpu: &GpuContext, x: &Array2<f32>, k: usize) {
 }
 
 #[test]
-fn all_sizes_agree() {
+pub(crate) fn all_sizes_agree() {
     for gpu in devices() {
         for (rows, columns) in [(1, 1), (3, 7), (5, 256), (4, 257), (2, 1023), (3, 2500)] {
             for k in [1, 2, columns / 2 + 1, columns, columns + 3] {
@@ -34,7 +34,7 @@ fn all_sizes_agree() {
 }
 
 #[test]
-fn ties_nan_infinities_and_zeros_of_both_signs_agree() {
+pub(crate) fn ties_nan_infinities_and_zeros_of_both_signs_agree() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let few = [0.0, -0.0, 1.0, -1.0, f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, f32::MIN_POSITIVE];
     let mut stream = Seed(3).stream(0, 0);
@@ -48,7 +48,7 @@ fn ties_nan_infinities_and_zeros_of_both_signs_agree() {
 }
 
 #[test]
-fn nothing_is_chosen_from_nothing() {
+pub(crate) fn nothing_is_chosen_from_nothing() {
     let Some(gpu) = device(narrow(1 << 14)) else { return };
     for (rows, columns, k) in [(0, 5, 2), (3, 0, 2), (3, 5, 0)] {
         let found = top_k(&gpu, &gpu.zeros(rows, columns).unwrap(), k).unwrap();

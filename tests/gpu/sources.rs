@@ -6,7 +6,7 @@ use std::path::Path;
 
 use limpid::gpu::KERNELS;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
-use wgpu::naga::{AddressSpace, front::wgsl, proc::Layouter};
+use wgpu::naga::{AddressSpace, StorageAccess, front::wgsl, proc::Layouter};
 
 #[test]
 fn every_shader_is_valid_and_portable() {
@@ -27,10 +27,16 @@ fn every_shader_is_valid_and_portable() {
                 matches!(variable.space, AddressSpace::Storage { .. })
                     && !info.get_entry_point(index)[*handle].is_empty()
             });
-            assert!(storage.count() <= 8, "{}::{} has too many bindings", kernel.name, entry.name);
+            let (written, read): (Vec<_>, Vec<_>) = storage.partition(|(_, variable)| {
+                matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE))
+            });
+            assert!(written.len() + read.len() <= 8, "{}::{} has too many bindings", kernel.name, entry.name);
+            let written = written.iter().filter_map(|(_, variable)| variable.binding.as_ref());
+            let written: BTreeSet<u32> = written.map(|at| at.binding).collect();
             let [x, y, z] = entry.workgroup_size;
             let listed = kernel.entries.iter().find(|listed| listed.name == entry.name);
-            assert_eq!(listed.map(|listed| listed.workgroup), Some(x * y * z), "{}::{}", kernel.name, entry.name);
+            let listed = listed.map(|listed| (listed.workgroup, listed.writes.iter().copied().collect()));
+            assert_eq!(listed, Some((x * y * z, written)), "{}::{}", kernel.name, entry.name);
             assert!(x * y * z <= 256);
         }
         assert_eq!(module.entry_points.len(), kernel.entries.len(), "{}", kernel.name);

@@ -37,7 +37,7 @@ fn upload(gpu: &GpuContext, indices: &Array2<u32>, values: &Array2<f32>) -> TopK
 }
 
 #[test]
-fn decoding_and_gradients_by_features_agree() {
+pub(crate) fn decoding_and_gradients_by_features_agree() {
     for gpu in devices() {
         for (b, d, m, k) in SIZES {
             let (indices, values, dense) = features(b, m, k);
@@ -66,7 +66,7 @@ fn decoding_and_gradients_by_features_agree() {
 }
 
 #[test]
-fn errors_and_their_squares_agree() {
+pub(crate) fn errors_and_their_squares_agree() {
     for gpu in devices() {
         for (b, d) in [(1, 1), (7, 33), (11, 300)] {
             let (out, target) = (noise(b, d, 1), noise(b, d, 2));
@@ -82,7 +82,7 @@ fn errors_and_their_squares_agree() {
 }
 
 #[test]
-fn samples_of_latents_are_counted_and_summed_in_order() {
+pub(crate) fn samples_of_latents_are_counted_and_summed_in_order() {
     for gpu in devices() {
         for (b, d, m, k) in SIZES {
             let (indices, values, dense) = features(b, m, k);
@@ -116,7 +116,7 @@ fn samples_of_latents_are_counted_and_summed_in_order() {
 }
 
 #[test]
-fn the_same_sums_come_at_every_run() {
+pub(crate) fn the_same_sums_come_at_every_run() {
     for gpu in devices() {
         let (indices, values, _) = features(50, 12, 6);
         let codes = upload(&gpu, &indices, &values);
@@ -133,7 +133,7 @@ fn the_same_sums_come_at_every_run() {
 }
 
 #[test]
-fn empty_codes_give_the_shift() {
+pub(crate) fn empty_codes_give_the_shift() {
     for gpu in devices() {
         let shift = noise(1, 6, 1);
         let none = select::top_k(&gpu, &gpu.zeros(3, 0).unwrap(), 0).unwrap();

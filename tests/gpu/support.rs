@@ -1,5 +1,6 @@
 //! Contexts and data for the tests of kernels.
 
+use std::cell::RefCell;
 use std::io::Write;
 
 use limpid::gpu::{GpuContext, GpuSettings};
@@ -7,10 +8,38 @@ use limpid::math::random::fill_normal;
 use limpid::{Error, GpuFault, Seed};
 use ndarray::Array2;
 
+thread_local! {
+    /// Kernels that the processor takes over on the devices that this thread opens, and these devices.
+    static FORCED: RefCell<(Vec<String>, Vec<GpuContext>)> = RefCell::default();
+}
+
+/// Runs tests while the processor takes these kernels over; returns how many calls it did.
+pub(crate) fn forced(name: &str, tests: &[fn()]) -> usize {
+    struct End;
+    // what a thread still holds when it ends, or panics, cannot be closed properly
+    impl Drop for End {
+        fn drop(&mut self) {
+            drop(FORCED.take());
+        }
+    }
+    FORCED.set((vec![name.to_owned()], Vec::new()));
+    let _end = End;
+    tests.iter().for_each(|test| test());
+    FORCED.with_borrow(|(_, opened)| opened.iter().map(GpuContext::calls_on_processor).sum())
+}
+
 /// A device with these settings; `None` where there is no adapter and none is required.
-pub(crate) fn device(settings: GpuSettings) -> Option<GpuContext> {
+pub(crate) fn device(mut settings: GpuSettings) -> Option<GpuContext> {
+    FORCED.with_borrow(|(names, _)| settings.on_processor.extend(names.iter().cloned()));
     match GpuContext::new(settings) {
-        Ok(context) => Some(context),
+        Ok(context) => {
+            FORCED.with_borrow_mut(|(names, opened)| {
+                if !names.is_empty() {
+                    opened.push(context.clone());
+                }
+            });
+            Some(context)
+        }
         Err(Error::Gpu { fault: GpuFault::NoAdapter, .. }) => {
             assert!(std::env::var("LIMPID_GPU").as_deref() != Ok("require"), "no adapter, and LIMPID_GPU=require");
             // the harness swallows what passing tests print, but not this

@@ -50,11 +50,11 @@ fn agrees(gpu: &GpuContext, problems: &[Problem<f32>], settings: &Training) {
 }
 
 #[test]
-fn runs_agree_where_the_samples_are_the_same() {
+pub(crate) fn runs_agree_where_the_samples_are_the_same() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let cases = [
         (Architecture::ReluOutput, 5, 2, Value::Uniform, 0.0, Reduction::Mean),
-        (Architecture::Linear, 18, 3, Value::Symmetric, 0.0, Reduction::FeatureSum),
+        (Architecture::Linear, 18, 9, Value::Symmetric, 0.0, Reduction::FeatureSum),
         (Architecture::ReluHidden, 6, 17, Value::One, 0.01, Reduction::Mean),
     ];
     for (architecture, n, m, value, l1, reduction) in cases {
@@ -66,7 +66,7 @@ fn runs_agree_where_the_samples_are_the_same() {
 }
 
 #[test]
-fn sparse_features_follow_the_same_law() {
+pub(crate) fn sparse_features_follow_the_same_law() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let sparse = FeatureDistribution::uniform(5, 0.03).unwrap();
     let problems = [Problem::new(2, Array1::ones(5), sparse)];
@@ -79,7 +79,7 @@ fn sparse_features_follow_the_same_law() {
 }
 
 #[test]
-fn training_stops_when_it_is_told_to() {
+pub(crate) fn training_stops_when_it_is_told_to() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let problems = [problem(Architecture::ReluOutput, 5, 2, Value::Uniform, 0.0)];
     let stopped = train_every_restart_blocking(&gpu, &problems, &settings(20, 64), |progress| {
@@ -89,7 +89,7 @@ fn training_stops_when_it_is_told_to() {
 }
 
 #[test]
-fn what_the_device_does_not_train_is_refused() {
+pub(crate) fn what_the_device_does_not_train_is_refused() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let run = |problems: &[Problem<f32>], settings: &Training| {
         train_every_restart_blocking(&gpu, problems, settings, |_| ControlFlow::Continue(())).unwrap_err()

@@ -6,7 +6,7 @@ use limpid::sae::{Activation, AuxK, AuxNormalisation, Loss, ReconstructionLoss, 
 use limpid::{Error, Seed};
 use ndarray::Array2;
 
-use crate::support::{device, devices, noise, within};
+use crate::support::{device, devices, narrow, noise, within};
 
 const D: usize = 16;
 const M: usize = 90;
@@ -55,10 +55,10 @@ fn close(got: &Array2<f32>, expected: &Array2<f32>, what: &str) {
     assert!(mean < 1e-6, "{what}: {mean:e} on average");
 }
 
-fn follows(gpu: &GpuContext, name: &str, by_norm: bool, settings: SaeTraining) {
+fn follows(gpu: &GpuContext, (name, by_norm, settings): (&str, bool, SaeTraining), steps: u64) {
     let mut processor = Trainer::new(sae(by_norm), settings.clone()).unwrap();
     let mut on_device = GpuTrainer::new(gpu, sae(by_norm), settings).unwrap();
-    for step in 0..6 {
+    for step in 0..steps {
         let x = noise(30, D, step);
         let expected = processor.step(&x, None).unwrap();
         let pending = on_device.step(&x).unwrap();
@@ -78,20 +78,36 @@ fn follows(gpu: &GpuContext, name: &str, by_norm: bool, settings: SaeTraining) {
     let row = |x: &ndarray::Array1<f32>| x.clone().insert_axis(ndarray::Axis(0));
     close(&row(&got.b_enc), &row(&expected.b_enc), name);
     close(&row(&got.b_dec), &row(&expected.b_dec), name);
-    assert_eq!((on_device.steps_done(), on_device.tokens()), (6, 180));
+    assert_eq!((on_device.steps_done() as u64, on_device.tokens()), (steps, 30 * steps));
 }
 
 #[test]
-fn steps_agree() {
+pub(crate) fn steps_agree() {
     for gpu in devices() {
-        for (name, by_norm, settings) in cases() {
-            follows(&gpu, name, by_norm, settings);
-        }
+        cases().into_iter().for_each(|case| follows(&gpu, case, 6));
     }
 }
 
 #[test]
-fn a_run_moves_between_processor_and_device() {
+pub(crate) fn batches_above_the_binding_limit_go_some_samples_after_the_other() {
+    // at most 16 of the 30 samples at once, 2 where there are 90 slots for dead latents
+    let Some(gpu) = device(narrow(1536)) else { return };
+    cases().into_iter().for_each(|case| follows(&gpu, case, 6));
+    let Some(tight) = device(narrow(1024)) else { return };
+    let wide = Sae::initialise(200, M, Activation::TopK { k: 5, by_decoder_norm: false }, Seed(2)).unwrap();
+    let mut trainer = GpuTrainer::new(&tight, wide, settings()).unwrap();
+    assert!(matches!(trainer.step(&noise(3, 200, 1)), Err(Error::TooLarge { .. })));
+}
+
+/// As [`steps_agree`], sooner: the second step has dead latents.
+#[test]
+pub(crate) fn first_steps_agree() {
+    let Some(gpu) = device(narrow(1 << 14)) else { return };
+    cases().into_iter().for_each(|case| follows(&gpu, case, 2));
+}
+
+#[test]
+pub(crate) fn a_run_moves_between_processor_and_device() {
     for gpu in devices() {
         let loss = Loss { aux: Some(AuxK { k: 20, ..AuxK::default() }), ..Loss::default() };
         let settings = SaeTraining { dead_after: 60, loss, ..settings() };
@@ -113,7 +129,7 @@ fn a_run_moves_between_processor_and_device() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_changes_nothing() {
+pub(crate) fn a_loss_that_is_not_finite_changes_nothing() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let mut trainer = GpuTrainer::new(&gpu, sae(false), settings()).unwrap();
     let pending = trainer.step(&noise(8, D, 1)).unwrap();
@@ -125,7 +141,7 @@ fn a_loss_that_is_not_finite_changes_nothing() {
 }
 
 #[test]
-fn what_the_device_does_not_train_is_refused() {
+pub(crate) fn what_the_device_does_not_train_is_refused() {
     let Some(gpu) = device(GpuSettings::default()) else { return };
     let relu = Sae::initialise(D, M, Activation::Relu, Seed(2)).unwrap();
     assert!(matches!(GpuTrainer::new(&gpu, relu, settings()), Err(Error::Unsupported { .. })));

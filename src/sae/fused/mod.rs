@@ -19,7 +19,7 @@ mod latents;
 mod rows;
 mod select;
 
-pub(super) use rows::{add_rows, dot};
+pub(crate) use rows::{add_rows, dot};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -8,7 +8,7 @@ const TOGETHER: usize = 4;
 
 /// Adds `Σ weight · row` to `out`, in the order of `entries`; each entry is a weight and a row as long as `out`.
 #[inline(always)]
-pub(in crate::sae) fn add_rows<'a, T: Scalar, S: Simd>(
+pub(crate) fn add_rows<'a, T: Scalar, S: Simd>(
     simd: S,
     out: &mut [T],
     mut entries: impl Iterator<Item = (T, &'a [T])>,
@@ -50,7 +50,7 @@ fn add_some<T: Scalar, S: Simd, const Q: usize>(simd: S, out: &mut [T], weights:
 
 /// `Σ a_i b_i` in lanes.
 #[inline(always)]
-pub(in crate::sae) fn dot<T: Scalar, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
+pub(crate) fn dot<T: Scalar, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
     let len = a.len();
     let b = &b[..len];
     // four chains hide the latency of the additions

@@ -19,9 +19,9 @@ fn settings(seed: u64) -> CollectSettings {
         magnitude: 3,
         random: 4,
         active: 2,
-        moments: seed % 5 != 0,
-        octaves: if seed % 7 == 0 { 0 } else { 32 },
-        quantile_bits: (seed % 3 != 0).then_some(4),
+        moments: !seed.is_multiple_of(5),
+        octaves: if seed.is_multiple_of(7) { 0 } else { 32 },
+        quantile_bits: (!seed.is_multiple_of(3)).then_some(4),
         vocabulary: Some(VOCABULARY),
         seed: Seed(seed),
         ..CollectSettings::default()

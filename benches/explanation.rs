@@ -41,9 +41,9 @@ fn warm(settings: CollectSettings, x: &Array3<f32>) -> Collector {
 }
 
 fn collecting(c: &mut Criterion) {
-    let mut group = c.benchmark_group("collecting, 9216 neurons, 4 texts of 256 tokens");
+    let mut group = c.benchmark_group("collecting, 9216 neurons, 4 texts of 64 tokens");
     group.sample_size(20);
-    let shape = (4, 4 * TOKENS, NEURONS);
+    let shape = (4, TOKENS, NEURONS);
     let (dense, sparse) = (activations(shape, f32::NEG_INFINITY), activations(shape, 2.3));
     let documents: Vec<u64> = (900_000..900_004).collect();
     let batch = Texts { documents: &documents, ..Texts::default() };
@@ -72,7 +72,7 @@ fn collecting(c: &mut Criterion) {
         .collect();
     let mut collector = warm(default, &sparse);
     group.bench_function("the same of which 1 % are not 0, sparse", |bench| {
-        bench.iter(|| collector.update_sparse(black_box(&entries), (4, 4 * TOKENS), &batch).is_ok());
+        bench.iter(|| collector.update_sparse(black_box(&entries), (4, TOKENS), &batch).is_ok());
     });
     group.finish();
 }

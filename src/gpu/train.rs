@@ -234,7 +234,7 @@ impl GpuTrainer {
         let variance = if by_data { aux::variance(&normalised) } else { 1.0 };
         let batch = Batch { rows: x.nrows(), loss: &loss, scale, variance };
         // what does not fit a binding goes some samples after the other
-        let at_once = context.rows_at_once(self.widest(&loss))?;
+        let at_once = context.rows_at_once(self.widest(&loss)?)?;
         let samples = pieces(batch.rows, at_once).map(|rows| {
             let x = context.upload(&normalised.slice_axis(Axis(0), rows.into()))?;
             Ok(Samples { centred: self.sae.centred(&x)?, x })
@@ -247,14 +247,17 @@ impl GpuTrainer {
     }
 
     /// Most numbers that a step holds for a sample in one array.
-    fn widest(&self, loss: &Loss) -> usize {
-        let latents = self.sae.latents();
-        let slots = match self.settings.activation_at(self.step, self.sae.activation(), latents) {
-            Activation::TopK { k, .. } => k,
-            _ => latents,
-        };
-        let dead = loss.aux.map_or(0, |aux| aux.k.min(latents));
-        self.sae.w_enc.columns().max(slots).max(dead)
+    fn widest(&self, loss: &Loss) -> Result<usize> {
+        let dead = loss.aux.map_or(0, |aux| aux.k.min(self.sae.latents()));
+        Ok(self.sae.w_enc.columns().max(self.k()?).max(dead))
+    }
+
+    /// Features of a sample at this step.
+    fn k(&self) -> Result<usize> {
+        match self.settings.activation_at(self.step, self.sae.activation(), self.sae.latents()) {
+            Activation::TopK { k, .. } => Ok(k),
+            _ => Err(Error::Unsupported { what: "training of this activation on the device" }),
+        }
     }
 
     fn step_on(&mut self, context: &GpuContext, samples: &[Samples], batch: Batch<'_>) -> Result<PendingStep> {
@@ -339,16 +342,12 @@ impl GpuTrainer {
         loss: &Loss,
         norms: Option<&GpuArray<f32>>,
     ) -> Result<(TopK, Option<TopK>)> {
-        let latents = self.sae.latents();
-        let Activation::TopK { k, .. } = self.settings.activation_at(self.step, self.sae.activation(), latents) else {
-            return Err(Error::Unsupported { what: "training of this activation on the device" });
-        };
         let rules = Rules { scale: norms, rectify: true, ..Rules::default() };
         let dead = loss.aux.map(|aux| {
             let rules = Rules { eligible: Some(&self.dead), rectify: aux.rectify, ..rules };
-            (aux.k.min(latents), rules)
+            (aux.k.min(self.sae.latents()), rules)
         });
-        let choices: Vec<_> = core::iter::once((k, rules)).chain(dead).collect();
+        let choices: Vec<_> = core::iter::once((self.k()?, rules)).chain(dead).collect();
         let mut found = search(context, samples.centred(), self.sae.encoder(), &choices)?.into_iter();
         Ok((found.next().ok_or(Error::Empty { what: "choices" })?, found.next()))
     }

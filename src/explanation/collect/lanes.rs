@@ -39,16 +39,18 @@ pub(super) struct Lanes<T> {
 
 impl<T: Scalar> Lanes<T> {
     pub(super) fn new() -> Self {
-        Self {
+        let mut lanes = Self {
             places: 0,
             skipped: [0; LANES],
-            least: [T::infinity(); LANES],
-            largest: [T::neg_infinity(); LANES],
+            least: [T::zero(); LANES],
+            largest: [T::zero(); LANES],
             active: [0.0; LANES],
             pivot: [0.0; LANES],
             powers: [[0.0; LANES]; 4],
             sums: [[[0.0; LANES]; 2]; 4],
-        }
+        };
+        lanes.clear();
+        lanes
     }
 
     /// Begins a new sequence.

@@ -173,8 +173,8 @@ impl Merge for NeuronMoments {
         self.skipped = self.skipped.saturating_add(other.skipped);
         self.least = self.least.min(other.least);
         self.largest = self.largest.max(other.largest);
-        let pairs = self.sums.iter_mut().flatten().zip(other.sums.iter().flatten());
-        pairs.into_iter().try_for_each(|(sum, other)| sum.merge(other))
+        let mut pairs = self.sums.iter_mut().flatten().zip(other.sums.iter().flatten());
+        pairs.try_for_each(|(sum, other)| sum.merge(other))
     }
 }
 

@@ -30,10 +30,10 @@ impl Slots {
         if !normal || count > SLOTS.min(places.saturating_mul(4)) {
             return None;
         }
-        let mut by_exponent = zeros::<u8, EXPONENTS>()?;
+        let mut by_exponent = boxed::<u8, EXPONENTS>(0)?;
+        let tiny = T::min_positive_value() * T::epsilon();
         // one number of each sign and exponent; what is 0 only in the shorter precision is not 0 here
         for x in (0..1_u64 << 12).map(|top| f64::from_bits(top << 52 | 1)).filter(|x| x.is_finite()) {
-            let tiny = T::min_positive_value() * T::epsilon();
             let near = if T::of(x) == T::zero() { tiny.copysign(T::of(x)) } else { T::of(x) };
             by_exponent[usize::from(near.sign_and_exponent())] = u8::try_from(histogram.slot(x)).ok()?;
         }
@@ -42,19 +42,9 @@ impl Slots {
     }
 }
 
-/// Zeros that were never on the stack.
-fn zeros<V: Clone + Default, const N: usize>() -> Option<Box<[V; N]>> {
-    alloc::vec![V::default(); N].into_boxed_slice().try_into().ok()
-}
-
-/// Small counts of [`LANES`] neurons.
-#[derive(Debug, Clone)]
-struct Counts(Lane<u16>);
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self([0; LANES])
-    }
+/// An array that was never on the stack.
+fn boxed<V: Clone, const N: usize>(value: V) -> Option<Box<[V; N]>> {
+    alloc::vec![value; N].into_boxed_slice().try_into().ok()
 }
 
 /// Counts of [`LANES`] neurons that are not in their histograms yet.
@@ -62,13 +52,13 @@ impl Default for Counts {
 pub(super) struct Tally<'a> {
     slots: &'a Slots,
     /// By slot, then by neuron.
-    counts: Box<[Counts; SLOTS]>,
+    counts: Box<[Lane<u16>; SLOTS]>,
     places: usize,
 }
 
 impl<'a> Tally<'a> {
     pub(super) fn new(slots: &'a Slots) -> Option<Self> {
-        Some(Self { slots, counts: zeros()?, places: 0 })
+        Some(Self { slots, counts: boxed([0; LANES])?, places: 0 })
     }
 
     /// Counts the finite values of a block.
@@ -88,7 +78,7 @@ impl<'a> Tally<'a> {
             for at in (0..LANES).step_by(8) {
                 for lane in at..at + 8 {
                     let slot = slots[usize::from(exponents[lane]) % EXPONENTS];
-                    counts[usize::from(slot)].0[lane] += 1;
+                    counts[usize::from(slot)][lane] += 1;
                 }
             }
         }
@@ -98,9 +88,9 @@ impl<'a> Tally<'a> {
     pub(super) fn flush(&mut self, neurons: &mut [NeuronStats]) {
         let counts = &mut self.counts[..self.slots.count];
         for (lane, stats) in neurons.iter_mut().enumerate() {
-            stats.add_counts(counts.iter().map(|counts| counts.0[lane]));
+            stats.add_counts(counts.iter().map(|counts| counts[lane]));
         }
-        counts.fill(Counts::default());
+        counts.fill([0; LANES]);
         self.places = 0;
     }
 }

@@ -11,7 +11,7 @@ use crate::math::simd::{
 pub(super) const HEIGHT: usize = 12;
 
 /// Vectors of columns of `B` in one panel.
-const VECTORS: usize = 2;
+pub(super) const VECTORS: usize = 2;
 
 /// Columns of `B` in one panel.
 pub(super) const fn width<T: Scalar>() -> usize {

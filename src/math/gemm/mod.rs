@@ -6,7 +6,8 @@
 //!
 //! The inner size is cut into blocks of [`DEPTH`]. Within a block the sum runs in order from 0, and the sums of the blocks
 //! are added in order. Every route below keeps this order, so a row of `C` does not depend on how many other rows there
-//! are. Machines with AVX2 or NEON fuse each product with its addition; others round in between.
+//! are. Where many numbers of `A` are 0 they are left out, which changes no sum. Machines with AVX2 or NEON fuse each product
+//! with its addition; others round in between.
 //!
 //! Both operands may be any view: a transpose `a.t()` costs nothing, and runs at the same speed.
 //!
@@ -16,12 +17,15 @@
 mod few_rows;
 mod kernel;
 mod pack;
+mod skip;
 pub(crate) mod streamed;
 mod tiny;
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 
 use ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2};
 
@@ -85,13 +89,15 @@ pub fn add_product_into<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut
 pub struct Workspace<T> {
     left: Vec<T>,
     right: Vec<T>,
+    /// Which numbers of rows with many zeros are others.
+    present: Vec<u64>,
 }
 
 impl<T: Scalar> Workspace<T> {
     /// An empty workspace; buffers grow when a product needs them.
     #[must_use]
     pub const fn new() -> Self {
-        Self { left: Vec::new(), right: Vec::new() }
+        Self { left: Vec::new(), right: Vec::new(), present: Vec::new() }
     }
 
     /// As [`product_into`].
@@ -151,7 +157,7 @@ impl<T: Scalar> Workspace<T> {
         if a.nrows() <= few_rows::MOST {
             return few_rows::add(a, &Operand::new(b), out);
         }
-        let n = out.ncols();
+        let (m, n) = out.dim();
         let Some(c) = out.as_slice_mut() else {
             return;
         };
@@ -165,9 +171,13 @@ impl<T: Scalar> Workspace<T> {
                 let panel = width::<T>() * depth.len();
                 let panels = columns.len().div_ceil(width::<T>());
                 grow(&mut self.right, panels * panel);
+                let skips = AtomicBool::new(skip::pays(&a, m, &depth, columns.len()));
                 par::for_each_chunk_mut(&mut self.right[..panels * panel], panel, |index, panel| {
                     let first = columns.start + index * width::<T>();
                     pack(&b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
+                    if skips.load(Relaxed) && !skip::all_finite(panel) {
+                        skips.store(false, Relaxed);
+                    }
                 });
                 let block = Block {
                     a: &a,
@@ -177,7 +187,11 @@ impl<T: Scalar> Workspace<T> {
                     n,
                     output: if start == 0 { output } else { Output::Add },
                 };
-                block.multiply(c, &mut self.left);
+                if skips.into_inner() {
+                    block.multiply_skipping(c, &mut self.left, &mut self.present);
+                } else {
+                    block.multiply(c, &mut self.left);
+                }
             }
         }
     }
@@ -196,16 +210,31 @@ struct Block<'a, 'm, T> {
 
 impl<T: Scalar> Block<'_, '_, T> {
     fn multiply(&self, c: &mut [T], buffers: &mut Vec<T>) {
-        let (n, m) = (self.n, c.len() / self.n);
-        let pieces = if par::threads() > 1 { 4 * par::threads() } else { 1 };
-        let piece_rows = m.div_ceil(pieces).next_multiple_of(HEIGHT);
-        let block_rows = ROWS.min(piece_rows);
+        let (pieces, block_rows) = cut(c, self.n);
         let buffer = block_rows * self.depth.len();
-        grow(buffers, m.div_ceil(piece_rows) * buffer);
-        let mut pieces: Vec<_> = c.chunks_mut(piece_rows * n).zip(buffers.chunks_mut(buffer)).collect();
-        par::for_each_mut(&mut pieces, |index, (c, left)| {
-            for (block, c) in c.chunks_mut(block_rows * n).enumerate() {
-                self.multiply_rows(index * piece_rows + block * block_rows, c, left);
+        grow(buffers, pieces.len() * buffer);
+        let mut pieces: Vec<_> = pieces.into_iter().zip(buffers.chunks_mut(buffer)).collect();
+        par::for_each_mut(&mut pieces, |_, ((first, c), left)| {
+            for (block, c) in c.chunks_mut(block_rows * self.n).enumerate() {
+                self.multiply_rows(*first + block * block_rows, c, left);
+            }
+        });
+    }
+
+    /// As [`Self::multiply`] for rows with many zeros.
+    fn multiply_skipping(&self, c: &mut [T], buffers: &mut Vec<T>, present: &mut Vec<u64>) {
+        let (pieces, block_rows) = cut(c, self.n);
+        let lengths = (skip::sums::<T>(block_rows), skip::words(block_rows));
+        grow(buffers, pieces.len() * lengths.0);
+        present.resize(present.len().max(pieces.len() * lengths.1), 0);
+        let buffers = buffers.chunks_mut(lengths.0).zip(present.chunks_mut(lengths.1));
+        let mut pieces: Vec<_> = pieces.into_iter().zip(buffers).collect();
+        par::for_each_mut(&mut pieces, |_, ((first, c), (sums, present))| {
+            for (block, c) in c.chunks_mut(block_rows * self.n).enumerate() {
+                let first = *first + block * block_rows;
+                let Self { a, right, depth, columns, n, output } = self;
+                let (depth, columns) = (depth.clone(), columns.clone());
+                skip::Piece { a, first, depth, right, n: *n, columns, output: *output }.multiply(c, sums, present);
             }
         });
     }
@@ -221,6 +250,21 @@ impl<T: Scalar> Block<'_, '_, T> {
         }
         kernel::multiply_panels(left, self.right, self.depth.len(), c, self.n, self.columns.clone(), self.output);
     }
+}
+
+/// Cuts `c: (m, n)` into pieces of work, each with its first row; tiles are spread evenly. Also the rows that are packed
+/// together.
+fn cut<T>(mut c: &mut [T], n: usize) -> (Vec<(usize, &mut [T])>, usize) {
+    let m = c.len() / n;
+    let tiles = m.div_ceil(HEIGHT);
+    let pieces = if par::threads() > 1 { tiles.min(4 * par::threads()) } else { 1 };
+    let cuts = (0..pieces).map(|piece| {
+        let [first, end] = [piece, piece + 1].map(|piece| m.min(tiles * piece / pieces * HEIGHT));
+        let (now, rest) = core::mem::take(&mut c).split_at_mut((end - first) * n);
+        c = rest;
+        (first, now)
+    });
+    (cuts.collect(), ROWS.min(tiles.div_ceil(pieces) * HEIGHT))
 }
 
 fn grow<T: Scalar>(buffer: &mut Vec<T>, length: usize) {
@@ -300,6 +344,42 @@ mod tests {
             if !cfg!(miri) {
                 agrees::<f64>(m, k, n);
             }
+        }
+    }
+
+    #[test]
+    fn rows_with_zeros_have_the_floats_of_the_definition() {
+        let sizes: &[_] = if cfg!(miri) { &[(48, 70, 33)] } else { &[(48, 70, 33), (333, 600, 210), (500, 1030, 40)] };
+        for (index, &(m, k, n)) in sizes.iter().enumerate() {
+            let (mut a, mut b) = (filled::<f32>(m, k, 1).mapv(|x| x.max(0.0)), filled::<f32>(k, n, 2));
+            for undefined in [false, true] {
+                let (mut naive, mut found) = (Array2::ones((m, n)), Array2::ones((m, n)));
+                add_entry_by_entry(a.view(), b.view(), naive.view_mut());
+                add_product_into(&a, &b, &mut found).unwrap();
+                assert!(found.iter().zip(&naive).all(|(x, y)| x == y || x.is_nan() && y.is_nan()), "{m}x{k}x{n}");
+                naive.fill(0.0);
+                add_entry_by_entry(a.view(), b.view(), naive.view_mut());
+                let found = product(&a, &b).unwrap();
+                assert!(found.iter().zip(&naive).all(|(x, y)| x == y || x.is_nan() && y.is_nan()), "{m}x{k}x{n}");
+                assert_eq!(found.iter().filter(|x| x.is_nan()).count() > 0, undefined);
+                // a zero times infinity; a number that is undefined is none that may be left out
+                b[[k / 2, n - 1]] = [f32::INFINITY, 1.0][index % 2];
+                a[[m - 1, 3]] = [1.0, f32::NAN][index % 2];
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_are_noticed_where_they_are_many() {
+        let (sparse, dense) = (filled::<f32>(64, 70, 1).mapv(|x| x.max(0.0)), filled::<f32>(64, 70, 1));
+        let pays = |a: &Array2<f32>, rows| skip::pays(&Operand::new(a.view()), rows, &(0..70), 64);
+        assert!(pays(&sparse, 64) && !pays(&dense, 64) && !pays(&sparse, 8));
+        assert!(!skip::pays(&Operand::new(sparse.t()), 70, &(0..64), 64));
+        assert!(skip::all_finite(&[1.0_f32; 20]) && !skip::all_finite(&[f32::NAN; 1]));
+        for at in 0..20 {
+            let mut x = [0.5_f64; 20];
+            x[at] = f64::NEG_INFINITY;
+            assert!(!skip::all_finite(&x), "{at}");
         }
     }
 

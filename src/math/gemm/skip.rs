@@ -1,0 +1,204 @@
+//! Products of rows with many zeros, which leave those out.
+//!
+//! Behind a rectifier half of all numbers are 0. A bit for each number of `A` says whether it is another, and a strip of `B`
+//! that fits the nearest cache is read at those places only, for one row after the other. What is left out would have added
+//! 0 to a sum: the floats are those of the dense route, the sign of a zero aside. An infinite or undefined number in `B` would
+//! have made that 0 undefined, so such a `B` takes the dense route.
+
+use core::ops::Range;
+
+use super::DEPTH;
+use super::kernel::{Output, VECTORS, width};
+use super::pack::Operand;
+use crate::Scalar;
+use crate::math::simd::{
+    Registers, Simd, SimdBase, SimdFloat, SimdMask, Vector, dispatch, level, load_part, registers,
+};
+
+/// Inner indices whose strip of `B` all rows read before the next.
+const STRETCH: usize = 64;
+
+/// Stretches of one block of inner indices.
+const STRETCHES: usize = DEPTH / STRETCH;
+
+/// Panels of `B` in the widest strip, and in the widest where registers hold 8 vectors.
+const WIDEST: usize = 4;
+const WIDE: usize = 3;
+
+/// Largest share of numbers that are not 0 at which this is the faster way.
+const MOST_PRESENT: f64 = 0.8;
+
+/// Fewest rows that are worth a look at all of `B`.
+const LEAST_ROWS: usize = 48;
+
+/// Rows that are looked at before the choice.
+const SAMPLE: usize = 32;
+
+/// Numbers that the sums of `rows` rows take.
+pub(super) const fn sums<T: Scalar>(rows: usize) -> usize {
+    rows * WIDEST * width::<T>()
+}
+
+/// Words that say which numbers of `rows` rows are not 0.
+pub(super) const fn words(rows: usize) -> usize {
+    rows * STRETCHES
+}
+
+/// Whether so many numbers of `a` are 0 that this is the faster way; a few rows tell.
+pub(super) fn pays<T: Scalar>(a: &Operand<'_, T>, rows: usize, depth: &Range<usize>, columns: usize) -> bool {
+    if a.transposed() || rows < LEAST_ROWS || columns <= width::<T>() {
+        return false;
+    }
+    let (mut present, mut seen) = (0, 0);
+    for row in (0..rows).step_by(rows.div_ceil(SAMPLE)) {
+        present += a.line(row)[depth.clone()].iter().filter(|x| **x != T::zero()).count();
+        seen += depth.len();
+    }
+    present as f64 <= MOST_PRESENT * seen as f64
+}
+
+/// Whether all numbers are finite.
+pub(super) fn all_finite<T: Scalar>(numbers: &[T]) -> bool {
+    // no early end: a sum without branches reads as fast as memory gives
+    let mut sums = [T::zero(); 16];
+    let (groups, rest) = numbers.as_chunks::<16>();
+    for group in groups {
+        for lane in 0..16 {
+            sums[lane] += group[lane] * T::zero();
+        }
+    }
+    sums.iter().all(|sum| *sum == T::zero()) && rest.iter().all(|x| x.is_finite())
+}
+
+/// The rows of one piece of work and what they are multiplied by.
+pub(super) struct Piece<'a, 'm, T> {
+    pub(super) a: &'a Operand<'m, T>,
+    /// The first row.
+    pub(super) first: usize,
+    pub(super) depth: Range<usize>,
+    /// Packed panels of `B`.
+    pub(super) right: &'a [T],
+    /// Columns of all of `C`.
+    pub(super) n: usize,
+    pub(super) columns: Range<usize>,
+    pub(super) output: Output,
+}
+
+impl<T: Scalar> Piece<'_, '_, T> {
+    /// Computes the rows `c: (rows, n)` at the columns, in buffers of [`sums`] and [`words`].
+    pub(super) fn multiply(&self, c: &mut [T], sums: &mut [T], present: &mut [u64]) {
+        let rows = c.len() / self.n;
+        dispatch!(level(), simd => {
+            for (row, present) in present.chunks_exact_mut(STRETCHES).take(rows).enumerate() {
+                note(simd, self.line(row), present);
+            }
+            self.strips(simd, present, sums, c);
+        });
+    }
+
+    fn line(&self, row: usize) -> &[T] {
+        &self.a.line(self.first + row)[self.depth.clone()]
+    }
+
+    /// All strips, the widest that the registers hold first.
+    #[inline(always)]
+    fn strips<S: Simd>(&self, simd: S, present: &[u64], sums: &mut [T], c: &mut [T]) {
+        let panels = self.columns.len().div_ceil(width::<T>());
+        let mut panel = 0;
+        while panels - panel >= WIDEST && registers::<S>() == Registers::Wide {
+            self.strip::<S, WIDEST>(simd, present, panel, sums, c);
+            panel += WIDEST;
+        }
+        while panels - panel >= WIDE && registers::<S>() != Registers::Few {
+            self.strip::<S, WIDE>(simd, present, panel, sums, c);
+            panel += WIDE;
+        }
+        while panels - panel >= 2 && registers::<S>() != Registers::Few {
+            self.strip::<S, 2>(simd, present, panel, sums, c);
+            panel += 2;
+        }
+        while panel < panels {
+            self.strip::<S, 1>(simd, present, panel, sums, c);
+            panel += 1;
+        }
+    }
+
+    /// All rows at the columns of `P` panels.
+    #[inline(always)]
+    fn strip<S: Simd, const P: usize>(&self, simd: S, present: &[u64], panel: usize, sums: &mut [T], c: &mut [T]) {
+        let (rows, wide) = (c.len() / self.n, P * width::<T>());
+        let sums = &mut sums[..rows * wide];
+        sums.fill(T::zero());
+        for start in (0..self.depth.len()).step_by(STRETCH) {
+            let end = self.depth.len().min(start + STRETCH);
+            let mut parts: [&[T]; P] = [&[]; P];
+            for (p, part) in parts.iter_mut().enumerate() {
+                let from = (panel + p) * width::<T>() * self.depth.len();
+                *part = &self.right[from + start * width::<T>()..from + end * width::<T>()];
+            }
+            for (row, sums) in sums.chunks_exact_mut(wide).enumerate() {
+                let present = present[row * STRETCHES + start / STRETCH];
+                add_present::<T, S, P>(simd, parts, &self.line(row)[start..end], present, sums);
+            }
+        }
+        let first = self.columns.start + panel * width::<T>();
+        let live = first..self.columns.end.min(first + wide);
+        for (c, sums) in c.chunks_exact_mut(self.n).zip(sums.chunks_exact(wide)) {
+            let out = &mut c[live.clone()];
+            match self.output {
+                Output::Store => out.copy_from_slice(&sums[..out.len()]),
+                Output::Add => out.iter_mut().zip(sums).for_each(|(out, &sum)| *out += sum),
+            }
+        }
+    }
+}
+
+/// The bits of the numbers that are not 0, one word per stretch.
+#[inline(always)]
+fn note<T: Scalar, S: Simd>(simd: S, line: &[T], present: &mut [u64]) {
+    let zero = Vector::<T, S>::splat(simd, T::zero());
+    for (stretch, word) in line.chunks(STRETCH).zip(present) {
+        let mut bits = 0;
+        for lane in (0..stretch.len()).step_by(T::LANES) {
+            let part = load_part::<T, S>(simd, &stretch[lane..stretch.len().min(lane + T::LANES)]);
+            bits |= (!part.simd_eq(zero).to_bitmask() & (u64::MAX >> (64 - T::LANES))) << lane;
+        }
+        *word = bits;
+    }
+}
+
+/// Adds the numbers of a stretch that are `present`, each times its line of the panels, to `sums: (P width)`.
+#[inline(always)]
+fn add_present<T: Scalar, S: Simd, const P: usize>(
+    simd: S,
+    panels: [&[T]; P],
+    stretch: &[T],
+    mut present: u64,
+    sums: &mut [T],
+) {
+    let mut total = [[Vector::<T, S>::splat(simd, T::zero()); VECTORS]; P];
+    for p in 0..P {
+        for v in 0..VECTORS {
+            let at = (p * VECTORS + v) * T::LANES;
+            total[p][v] = Vector::<T, S>::from_slice(simd, &sums[at..at + T::LANES]);
+        }
+    }
+    while present != 0 {
+        let j = present.trailing_zeros() as usize;
+        present &= present - 1;
+        let x = Vector::<T, S>::splat(simd, stretch[j]);
+        for p in 0..P {
+            let line = &panels[p][j * width::<T>()..(j + 1) * width::<T>()];
+            for v in 0..VECTORS {
+                let y = Vector::<T, S>::from_slice(simd, &line[v * T::LANES..(v + 1) * T::LANES]);
+                total[p][v] = y.mul_add(x, total[p][v]);
+            }
+        }
+    }
+    for p in 0..P {
+        for v in 0..VECTORS {
+            let at = (p * VECTORS + v) * T::LANES;
+            total[p][v].store_slice(&mut sums[at..at + T::LANES]);
+        }
+    }
+}

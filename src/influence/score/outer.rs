@@ -29,7 +29,7 @@ const QUERIES: usize = 384;
 const ROWS: usize = 256;
 
 /// The same where about half of them have a coordinate.
-const SPARSE_ROWS: usize = 512;
+const SPARSE_ROWS: usize = 384;
 
 /// Coordinates whose queries are prepared for all threads at once.
 const GROUP: usize = 8;

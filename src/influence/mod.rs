@@ -3,7 +3,7 @@
 //! | step | what |
 //! |---|---|
 //! | what it will cost | [`Plan`] |
-//! | hand over the rows of every layer | [`LayerRows`] |
+//! | hand over the rows of every layer | [`LayerRows`], of an embedding by [`TokenColumns`] |
 //! | factors of the curvature | [`CovarianceAccumulator`], [`EigenBasis`], [`EigenvalueAccumulator`], [`fit_layer`] |
 //! | gradients of the model's own predictions | [`TrueFisherRows`], [`sample_labels`], [`gaussian_gradients`] |
 //! | inverses and other functions | [`LayerCurvature`], [`Spectral`], [`source_queries`] |
@@ -32,7 +32,7 @@ pub use curvature::{
     fit_layer, gaussian_fisher_inputs, gaussian_gradients, label_gradients, sample_labels, source_queries,
 };
 pub use plan::{Contraction, Cost, LayerSize, Plan, PlanSettings};
-pub use rows::{Bias, Examples, LayerRows};
+pub use rows::{Bias, Examples, LayerRows, TokenColumns};
 pub use score::{
     Curvature, End, LayerQueries, Queries, QuerySettings, Scale, ScanReport, Scored, TopK, cosine_scores, leverage,
     leverage_corrected, relative_scores,

@@ -8,7 +8,8 @@
 //! alone give a graded covariance eigenvalues below zero. A masked row contributes neither its 1 nor to the count.
 //!
 //! Source: Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature" (2015),
-//! <https://arxiv.org/abs/1503.05671>. Embeddings (inputs one-hot) have a diagonal `A` of token frequencies.
+//! <https://arxiv.org/abs/1503.05671>. Embeddings (inputs one-hot) have a diagonal `A` of token
+//! frequencies, [`TokenColumns`](crate::influence::TokenColumns).
 
 use alloc::vec::Vec;
 use core::ops::Range;

@@ -99,6 +99,17 @@ impl<'a> Preconditioner<'a> {
         &self.filter
     }
 
+    /// `u` and `v` with `φ_ij = u_i v_j` to the last bits, where there are such: factored damping, or none.
+    pub(crate) fn separate(&self) -> Option<[Array1<f64>; 2]> {
+        let filter = &self.filter;
+        let larger = |m: (usize, usize), at: (usize, usize)| if filter[at].abs() > filter[m].abs() { at } else { m };
+        let pivot = filter.indexed_iter().map(|(at, _)| at).reduce(larger)?;
+        let u = filter.column(pivot.1).to_owned();
+        let v = filter.row(pivot.0).mapv(|x| if x == 0.0 { 0.0 } else { x / filter[pivot] });
+        let close = |((i, j), &x): ((usize, usize), &f64)| (x - u[i] * v[j]).abs() <= 8.0 * f64::EPSILON * x.abs();
+        filter.indexed_iter().all(close).then_some([u, v])
+    }
+
     /// The basis of the curvature.
     #[must_use]
     pub fn basis(&self) -> &'a EigenBasis {

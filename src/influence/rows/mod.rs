@@ -16,6 +16,7 @@
 
 mod block;
 mod gram;
+mod tokens;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -28,6 +29,7 @@ use crate::math::reduce::dot;
 use crate::{Error, Result, Scalar};
 
 pub(crate) use block::{Block, gradient_of};
+pub use tokens::TokenColumns;
 
 /// Most examples of one set of rows.
 const MAX_EXAMPLES: usize = 1 << 26;

@@ -3,6 +3,7 @@
 //! ```text
 //! V_q = φ(C) G_q        s(q, i) = ⟨V_q, G_i⟩ = Σ_t g_tᵀ V_q ã_t
 //! one row each          s(q, i) = (g~_q ∘ g~_i)ᵀ φ (a~_q ∘ a~_i)        in the eigenbasis, never rotated back
+//! and φ_jk = u_j v_k    s(q, i) = (Q_S (u ∘ g~_q))ᵀ g_i · (Q_A (v ∘ a~_q))ᵀ ã_i
 //! ```
 //!
 //! | way | multiplications | when |
@@ -11,6 +12,7 @@
 //! | `V` first | `Q R d_out d` | few queries, or per-token scores |
 //! | `G` formed | `(R + Q n) d_out d` | many rows per example |
 //! | low rank | `Q R k (d_out + d)` | queries that do not fit, or small `k` |
+//! | low rank, `k = 1` | `Q R (d_out + d)` | queries of one row and `φ_jk = u_j v_k`: exact with factored damping, or none |
 //!
 //! `R` are the rows and `n` the examples of a block. The way is chosen by these counts.
 //!
@@ -83,6 +85,9 @@ impl<T: Scalar> LayerQueries<T> {
         let spec = *inverse.basis().spec();
         spec.check_rows(rows)?;
         let block = rows.block::<f64>(0..rows.n_examples());
+        if let Some(parts) = inverse.separate().filter(|_| block.one_row_each()) {
+            return Self::separable(inverse, block, parts);
+        }
         if block.one_row_each() && settings.rank.is_none() && !comes_back(inverse, rows.n_examples(), settings) {
             return Self::outer(inverse, block);
         }
@@ -150,6 +155,20 @@ impl<T: Scalar> LayerQueries<T> {
             tail: Array1::zeros(n),
             bound,
         })
+    }
+
+    /// Queries of one row each under a product of a function of `S` and one of `A` stay outer products in coordinates.
+    fn separable(inverse: &Preconditioner<'_>, block: Block<f64>, [u, v]: [Array1<f64>; 2]) -> Result<Self> {
+        let spec = *inverse.basis().spec();
+        let through = |rotation: Rotation<f64>, rows, part| rotation.back(rotation.forward(rows)? * part);
+        let g = through(inverse.basis().gradient().cast(), block.g, &u)?;
+        let a = through(inverse.basis().activation().cast(), block.a, &v)?;
+        let bound = g.rows().into_iter().zip(a.rows()).map(|(g, a)| norm(&g) * norm(&a)).collect();
+        let [left, right] = [&g, &a].map(|x| x.t().mapv(T::of));
+        check_fits(left.iter().chain(&right))?;
+        let n = g.nrows();
+        let turn = [spec.d_out, spec.d_in].map(Rotation::identity);
+        Ok(Self { spec, n, form: Form::LowRank { left, right, rank: 1 }, turn, tail: Array1::zeros(n), bound })
     }
 
     /// Number of queries.
@@ -255,6 +274,9 @@ impl<T: Scalar> LayerQueries<T> {
                 let [rows_g, rows_a] = self.turned(block)?;
                 let mut parts = product(&rows_g, left)?;
                 parts *= &product(&rows_a, right)?;
+                if *rank == 1 {
+                    return Ok(parts.reversed_axes());
+                }
                 for (row, line) in parts.rows().into_iter().enumerate() {
                     for query in 0..self.n {
                         out[[query, row]] =

@@ -192,6 +192,39 @@ fn every_way_to_a_score_agrees() {
 }
 
 #[test]
+fn separable_functions_score_by_products_of_two_numbers() {
+    let (a, g) = (noise(300, 4, 0), noise(300, 7, 1));
+    let (query_a, query_g) = (noise(9, 4, 2), noise(9, 7, 3));
+    let (long, each) = ([0, 100, 100, 300], (0..=300).collect::<Vec<_>>());
+    let one: Vec<_> = (0..=9).collect();
+    let query = rows(&query_a, &query_g, &one);
+    for (strategy, function) in [
+        (Strategy::Kfac, Spectral::DampedInverse(Damping::Factored(0.3))),
+        (Strategy::Identity, Spectral::default()),
+        (Strategy::Kfac, Spectral::default()),
+    ] {
+        for train in [rows(&a, &g, &long), rows(&a, &g, &each)] {
+            let curvature = Curvature::fit(strategy, core::slice::from_ref(&train)).unwrap();
+            let inverse = curvature.layers()[0].preconditioner(&function).unwrap();
+            let separable = strategy == Strategy::Identity || function != Spectral::default();
+            assert_eq!(inverse.separate().is_some(), separable);
+            let exact = Array2::from_shape_fn((9, train.n_examples()), |(q, i)| {
+                (inverse.apply(&query.gradient(q).unwrap()).unwrap() * train.gradient(i).unwrap()).sum()
+            });
+            let settings = QuerySettings::default();
+            let queries = curvature.queries(&function, core::slice::from_ref(&query), &settings).unwrap();
+            let layer = &queries.layers()[0];
+            assert_eq!(layer.bytes() == 9 * (5 + 7) * size_of::<f64>(), separable);
+            for (&bound, q) in layer.bound().iter().zip(0..) {
+                let norm = inverse.apply(&query.gradient(q).unwrap()).unwrap().iter().map(|x| x * x).sum::<f64>();
+                assert!(bound * bound > norm * (1.0 - 1e-9));
+            }
+            close(queries.scores(&[train]).unwrap(), exact.as_slice().unwrap(), 1e-10);
+        }
+    }
+}
+
+#[test]
 fn a_scan_keeps_what_scoring_all_would_keep() {
     let mut a = noise(2000, 3, 4);
     // a long tail of small examples, which can be skipped

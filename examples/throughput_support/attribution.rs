@@ -6,7 +6,7 @@ use limpid::attribution::gradient::{IntegratedGradients, Saliency};
 use limpid::attribution::perturbation::{FeatureAblation, KernelShap, Removal, Sampling, Shapley, Summary, Walks};
 use limpid::attribution::rules::DeepLift;
 use limpid::attribution::target::Logit;
-use limpid::attribution::{Attribution, Batch, Differentiable, Explainer, Forward};
+use limpid::attribution::{Attribution, Batch, Differentiable, Explainer, Forward, Network};
 use ndarray::{Array2, Axis, Slice};
 use serde_json::json;
 
@@ -25,7 +25,8 @@ pub fn run(options: &Options) -> Result<String, String> {
     ])?;
     let (mlp, x) = (Mlp::new(d, width, depth), pattern(rows, d, 1.0, 99));
     let method = options.method.as_deref().unwrap_or("integrated_gradients");
-    let explain = || explain(method, &mlp, &x, steps);
+    let (mut model, mut network) = (mlp.model(), mlp.network()?);
+    let mut explain = || explain(method, &mut model, &mut network, &x, steps);
     let found = explain()?;
     let start = Instant::now();
     for _ in 0..iterations {
@@ -53,25 +54,31 @@ pub fn run(options: &Options) -> Result<String, String> {
     .line())
 }
 
-fn explain(method: &str, mlp: &Mlp, x: &Array2<f32>, steps: usize) -> Result<Attribution<f32>, String> {
-    let (mut model, target) = (mlp.model(), Logit::of(0));
+fn explain(
+    method: &str,
+    model: &mut impl Differentiable<f32, Error = limpid::Error>,
+    network: &mut Network<f32>,
+    x: &Array2<f32>,
+    steps: usize,
+) -> Result<Attribution<f32>, String> {
+    let target = Logit::of(0);
     let found = match method {
-        "saliency" => Saliency::default().attribute(&mut model, x, &target),
+        "saliency" => Saliency::default().attribute(model, x, &target),
         "integrated_gradients" => {
-            IntegratedGradients { steps, ..IntegratedGradients::default() }.attribute(&mut model, x, &target)
+            IntegratedGradients { steps, ..IntegratedGradients::default() }.attribute(model, x, &target)
         }
-        "deep_lift" => DeepLift::default().attribute(&mut mlp.network()?, x, &target),
-        "feature_ablation" => FeatureAblation::default().attribute(&mut model, x, &target),
+        "deep_lift" => DeepLift::default().attribute(network, x, &target),
+        "feature_ablation" => FeatureAblation::default().attribute(model, x, &target),
         "shapley_sampling" => {
             // as many permutations as steps, the two ends shared
             let budget = (steps * (x.ncols() - 1) + 2) as u64;
             let sampling = Sampling { budget, exact: false, ..Sampling::default() };
             let method = Shapley { walks: Walks::Independent, sampling };
-            method.by_removal(Removal::default()).attribute(&mut model, x, &target)
+            method.by_removal(Removal::default()).attribute(model, x, &target)
         }
         "kernel_shap" => {
             let method = KernelShap { budget: Some(steps as u64), ..KernelShap::default() };
-            method.by_removal(Removal::default()).attribute(&mut model, x, &target)
+            method.by_removal(Removal::default()).attribute(model, x, &target)
         }
         other => return Err(format!("unknown method {other}; --help lists them")),
     };

@@ -5,7 +5,7 @@ use limpid::attribution::network::{Linear, Op};
 use limpid::attribution::{Cotangent, Differentiable, Function, Network};
 use limpid::math::gemm::Workspace;
 use limpid::math::pointwise::Activation;
-use ndarray::{Array2, ArrayRef2, Zip};
+use ndarray::{Array2, ArrayRef2, Axis, Slice, Zip};
 
 /// Classes of the last layer.
 pub const OUTPUTS: usize = 10;
@@ -73,25 +73,27 @@ struct Passes {
     workspace: Workspace<f32>,
 }
 
-/// The buffers, with the shapes of this batch.
-fn shaped(buffers: &mut Vec<Array2<f32>>, layers: &[Array2<f32>], rows: usize) {
-    if buffers.first().is_none_or(|buffer| buffer.nrows() != rows) {
+/// Makes the buffers long enough for this batch.
+fn grow(buffers: &mut Vec<Array2<f32>>, layers: &[Array2<f32>], rows: usize) {
+    if buffers.first().is_none_or(|buffer| buffer.nrows() < rows) {
         *buffers = layers[1..].iter().map(|layer| Array2::zeros((rows, layer.nrows()))).collect();
     }
 }
 
 impl Passes {
     fn forward(&mut self, layers: &[Array2<f32>], x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>) -> limpid::Result<()> {
-        shaped(&mut self.hidden, layers, x.nrows());
+        grow(&mut self.hidden, layers, x.nrows());
+        let rows = Slice::from(..x.nrows());
         for (index, layer) in layers.iter().enumerate() {
             let (done, rest) = self.hidden.split_at_mut(index);
-            let input = done.last().map_or(x, |hidden| hidden);
+            let input = done.last().map_or(x.view(), |hidden| hidden.slice_axis(Axis(0), rows));
             match rest.first_mut() {
                 Some(hidden) => {
-                    self.workspace.product_into(input, layer, hidden)?;
+                    let mut hidden = hidden.slice_axis_mut(Axis(0), rows);
+                    self.workspace.product_into(&input, layer, &mut hidden)?;
                     hidden.mapv_inplace(|h| h.max(0.0));
                 }
-                None => self.workspace.product_into(input, layer, z)?,
+                None => self.workspace.product_into(&input, layer, z)?,
             }
         }
         Ok(())
@@ -104,20 +106,24 @@ impl Passes {
         z: &ArrayRef2<f32>,
         gradient: &mut ArrayRef2<f32>,
     ) -> limpid::Result<()> {
-        shaped(&mut self.gradients, layers, z.nrows());
+        grow(&mut self.gradients, layers, z.nrows());
+        let rows = Slice::from(..z.nrows());
         if self.by_output.dim() != z.dim() {
             self.by_output = Array2::zeros(z.raw_dim());
         }
         cotangent(z, &mut self.by_output);
         for (index, layer) in layers.iter().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(index);
-            let by_output = after.first().unwrap_or(&self.by_output);
+            let by_output = after.first().map_or(self.by_output.view(), |after| after.slice_axis(Axis(0), rows));
             let Some(by_input) = before.last_mut() else {
-                self.workspace.product_into(by_output, &layer.t(), gradient)?;
+                self.workspace.product_into(&by_output, &layer.t(), gradient)?;
                 continue;
             };
-            self.workspace.product_into(by_output, &layer.t(), by_input)?;
-            Zip::from(by_input).and(&self.hidden[index - 1]).for_each(|g, &h| *g = if h > 0.0 { *g } else { 0.0 });
+            let mut by_input = by_input.slice_axis_mut(Axis(0), rows);
+            self.workspace.product_into(&by_output, &layer.t(), &mut by_input)?;
+            Zip::from(by_input)
+                .and(&self.hidden[index - 1].slice_axis(Axis(0), rows))
+                .for_each(|g, &h| *g = if h > 0.0 { *g } else { 0.0 });
         }
         Ok(())
     }

@@ -130,11 +130,11 @@ const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
 pub fn below(stream: &mut impl Rng, n: usize) -> usize {
     let n = n as u64;
     // Lemire's multiplication, arXiv 1805.10941: reject the few low products that would favour some results
-    let threshold = n.wrapping_neg() % n.max(1);
     loop {
         let product = u128::from(stream.next_u64()) * u128::from(n);
         let [low, high] = [product, product >> 64].map(|part| u64::try_from(part & u128::from(u64::MAX)).unwrap_or(0));
-        if low >= threshold {
+        // the bound is below n, so that it is seldom worth a division
+        if low >= n || low >= n.wrapping_neg() % n {
             return usize::try_from(high).unwrap_or(0);
         }
     }

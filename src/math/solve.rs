@@ -8,7 +8,10 @@
 //!
 //! Source: Golub and Van Loan, "Matrix Computations", 4th edition, section 4.2.
 
-use ndarray::{Array2, ArrayRef2};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ndarray::ArrayRef2;
 
 use crate::error::{check_finite, check_shape};
 use crate::{Dims, Error, Result};
@@ -16,7 +19,9 @@ use crate::{Dims, Error, Result};
 /// The Cholesky factor `L: (n, n)` of a symmetric positive definite matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cholesky {
-    factor: Array2<f64>,
+    n: usize,
+    /// `(n, n)`, row-major.
+    factor: Vec<f64>,
 }
 
 impl Cholesky {
@@ -40,21 +45,20 @@ impl Cholesky {
         let n = a.nrows();
         check_shape(what, a, &[n, n])?;
         check_finite(what, a)?;
-        let mut factor = Array2::zeros((n, n));
+        let mut factor = vec![0.0; n * n];
         for i in 0..n {
-            for j in 0..=i {
-                let inner: f64 = (0..j).map(|k| factor[[i, k]] * factor[[j, k]]).sum();
-                let rest = a[[i, j]] - inner;
-                if i != j {
-                    factor[[i, j]] = rest / factor[[j, j]];
-                } else if rest > n as f64 * f64::EPSILON * a[[i, i]].abs() {
-                    factor[[i, i]] = num_traits::Float::sqrt(rest);
-                } else {
-                    return Err(Error::Singular { what });
-                }
+            let (above, row) = factor.split_at_mut(i * n);
+            for j in 0..i {
+                let line = &above[j * n..];
+                row[j] = (a[[i, j]] - dot(&row[..j], &line[..j])) / line[j];
             }
+            let rest = a[[i, i]] - dot(&row[..i], &row[..i]);
+            if rest <= n as f64 * f64::EPSILON * a[[i, i]].abs() || rest.is_nan() {
+                return Err(Error::Singular { what });
+            }
+            row[i] = num_traits::Float::sqrt(rest);
         }
-        Ok(Self { factor })
+        Ok(Self { n, factor })
     }
 
     /// Turns `b: (n)` into the solution `x` of `A x = b`.
@@ -62,26 +66,33 @@ impl Cholesky {
     /// # Errors
     /// [`Error::Shape`].
     pub fn solve(&self, b: &mut [f64]) -> Result<()> {
-        let (l, n) = (&self.factor, self.factor.nrows());
+        let (l, n) = (&self.factor, self.n);
         if b.len() != n {
             return Err(Error::Shape { what: "b", expected: Dims::new(&[n]), got: Dims::new(&[b.len()]) });
         }
         for i in 0..n {
-            let inner: f64 = (0..i).map(|k| l[[i, k]] * b[k]).sum();
-            b[i] = (b[i] - inner) / l[[i, i]];
+            let row = &l[i * n..];
+            b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
         }
         for i in (0..n).rev() {
-            let inner: f64 = (i + 1..n).map(|k| l[[k, i]] * b[k]).sum();
-            b[i] = (b[i] - inner) / l[[i, i]];
+            // row by row of the factor, as it lies: what x_i takes away from those before it
+            let (row, (before, rest)) = (&l[i * n..], b.split_at_mut(i));
+            rest[0] /= row[i];
+            before.iter_mut().zip(row).for_each(|(b, l)| *b -= l * rest[0]);
         }
         Ok(())
     }
 }
 
+/// In order, so that a factor has the floats of its definition.
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array1, array};
+    use ndarray::{Array1, Array2, array};
 
     #[test]
     fn a_solution_solves() {

@@ -17,6 +17,7 @@ use super::kernel::{binomial, draw, random_subset, size_shares};
 use super::play::{Ends, Play, ROUND};
 use crate::attribution::Explained;
 use crate::error::check_limit;
+use crate::math::simd::{Simd, dispatch, level};
 use crate::math::solve::Cholesky;
 use crate::{Error, Result, Scalar, Seed};
 
@@ -103,9 +104,10 @@ impl Plan {
     fn sample(&mut self, n: usize, shares: &[f64], pairs: usize, seed: Seed) {
         let mut words = vec![0_u64; n.div_ceil(64)];
         let weight = self.sampled_share / (2 * pairs.max(1)) as f64;
+        let total = shares.iter().sum();
         for pair in 0..pairs {
             let mut stream = seed.stream(PAIRS, pair as u64);
-            let size = draw(&mut stream, shares) + 1;
+            let size = draw(&mut stream, shares, total) + 1;
             random_subset(&mut stream, n, size, &mut words);
             self.coalitions.push_words(&words);
             self.coalitions.push_complement(&words);
@@ -128,13 +130,23 @@ impl Plan {
                 terms.of(self.coalitions.row(start + at), &mut members);
                 members.iter().for_each(|&term| present[term] |= 1 << at);
             }
-            for (i, (mut row, &here)) in a.rows_mut().into_iter().zip(&present).enumerate() {
-                let together = present[..=i].iter().map(|there| f64::from((here & there).count_ones()));
-                row.iter_mut().zip(together).for_each(|(sum, count)| *sum += weight * count);
-            }
+            let sums = a.as_slice_mut().unwrap_or_default();
+            dispatch!(level(), simd => count_together(simd, &present, weight, sums));
             start += same;
         }
         a
+    }
+}
+
+/// Adds `weight` times the number of common bits to the lower half of `sums: (n, n)`.
+#[inline(always)]
+fn count_together<S: Simd>(_: S, present: &[u64], weight: f64, sums: &mut [f64]) {
+    let n = present.len();
+    for i in 0..n {
+        let (here, row) = (present[i], &mut sums[i * n..=i * n + i]);
+        for (sum, there) in row.iter_mut().zip(present) {
+            *sum += weight * f64::from((here & there).count_ones());
+        }
     }
 }
 
@@ -174,7 +186,13 @@ impl Terms {
     /// Terms of a coalition, ascending.
     fn of(self, coalition: Coalition<'_>, terms: &mut Vec<usize>) {
         terms.clear();
-        terms.extend(coalition.members());
+        for (at, &word) in coalition.words().iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                terms.push(64 * at + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
         if self.with_pairs {
             let members = terms.len();
             for first in 0..members {

@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn rows_with_zeros_have_the_floats_of_the_definition() {
-        let sizes: &[_] = if cfg!(miri) { &[(48, 70, 33)] } else { &[(48, 70, 33), (333, 600, 210), (500, 1030, 40)] };
+        let sizes: &[_] = if cfg!(miri) { &[(48, 12, 33)] } else { &[(48, 70, 33), (333, 600, 210), (500, 1030, 40)] };
         for (index, &(m, k, n)) in sizes.iter().enumerate() {
             let (mut a, mut b) = (filled::<f32>(m, k, 1).mapv(|x| x.max(0.0)), filled::<f32>(k, n, 2));
             for undefined in [false, true] {

@@ -75,10 +75,8 @@ impl Cholesky {
             b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
         }
         for i in (0..n).rev() {
-            // row by row of the factor, as it lies: what x_i takes away from those before it
-            let (row, (before, rest)) = (&l[i * n..], b.split_at_mut(i));
-            rest[0] /= row[i];
-            before.iter_mut().zip(row).for_each(|(b, l)| *b -= l * rest[0]);
+            let inner: f64 = (i + 1..n).map(|k| l[k * n + i] * b[k]).sum();
+            b[i] = (b[i] - inner) / l[i * n + i];
         }
         Ok(())
     }

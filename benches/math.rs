@@ -30,6 +30,13 @@ fn products(c: &mut Criterion) {
         group.bench_function(format!("{m}x{k}x{n} transposed"), |bench| {
             bench.iter(|| multiply(black_box(&columns.t())));
         });
+        if m >= 64 {
+            let rectified = a.mapv(|x| x.max(0.0));
+            let mut multiply = |a: &ndarray::ArrayRef2<f32>| workspace.product_into(a, &b, &mut out).is_ok();
+            group.bench_function(format!("{m}x{k}x{n} rectified"), |bench| {
+                bench.iter(|| multiply(black_box(&rectified)));
+            });
+        }
     }
     group.finish();
 }

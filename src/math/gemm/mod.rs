@@ -175,7 +175,7 @@ impl<T: Scalar> Workspace<T> {
                 par::for_each_chunk_mut(&mut self.right[..panels * panel], panel, |index, panel| {
                     let first = columns.start + index * width::<T>();
                     pack(&b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
-                    if skips.load(Relaxed) && !skip::all_finite(panel) {
+                    if skip::EXISTS && skips.load(Relaxed) && !skip::all_finite(panel) {
                         skips.store(false, Relaxed);
                     }
                 });
@@ -187,7 +187,7 @@ impl<T: Scalar> Workspace<T> {
                     n,
                     output: if start == 0 { output } else { Output::Add },
                 };
-                if skips.into_inner() {
+                if skip::EXISTS && skips.into_inner() {
                     block.multiply_skipping(c, &mut self.left, &mut self.present);
                 } else {
                     block.multiply(c, &mut self.left);

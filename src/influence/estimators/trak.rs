@@ -9,20 +9,23 @@
 //! The two means are multiplied, as in the paper: it is not the mean of the products. `ΦᵀΦ` is a sum over the examples, and
 //! scores are not rescaled. With fewer examples than dimensions it is singular, and needs `λ`.
 //!
+//! A corpus in shards takes two passes at each checkpoint: the first sums `ΦᵀΦ` of all shards in a [`GramAccumulator`], of
+//! which [`TrakQueries`] are made; the second adds them to a [`Trak`] of each shard with [`Trak::add_shard`].
+//!
 //! Source: Park et al., "TRAK: Attributing Model Behavior at Scale" (arXiv 2303.14186), section 3.
 
+use alloc::vec;
 use alloc::vec::Vec;
+use core::slice;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 
+use super::gram::{GramAccumulator, GramSpec};
 use super::layers::MAX_VALUES;
 use crate::error::{check_each, check_finite, check_length, check_limit, check_shape};
 use crate::math::gemm::product;
 use crate::math::solve::Cholesky;
 use crate::{Error, Result, Scalar};
-
-/// Most dimensions `k`: the factor of the matrix takes the third power of it.
-const MAX_DIMENSIONS: usize = 1 << 14;
 
 /// Scores in the making, checkpoint by checkpoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +44,7 @@ impl Trak {
     /// # Errors
     /// [`Error::OutOfRange`] for a regularisation that is negative or not finite, [`Error::TooLarge`] beyond 2²⁸ scores.
     pub fn new(q: usize, n: usize, regularisation: f64) -> Result<Self> {
-        check_each("regularisation", &[regularisation], "finite and >= 0", |x: f64| x >= 0.0 && x.is_finite())?;
+        check_regularisation(regularisation)?;
         check_limit("scores", q.saturating_mul(n), MAX_VALUES)?;
         Ok(Self { regularisation, checkpoints: 0, kernel: Array2::zeros((q, n)), weights: Array1::zeros(n) })
     }
@@ -70,20 +73,75 @@ impl Trak {
         query_features: &ArrayRef2<T>,
         weights: &ArrayRef1<T>,
     ) -> Result<()> {
-        let (q, n) = self.kernel.dim();
         let k = features.ncols();
-        check_shape("features", features, &[n, k])?;
-        check_shape("query features", query_features, &[q, k])?;
+        self.check(features, query_features.nrows(), weights)?;
+        check_shape("query features", query_features, &[query_features.nrows(), k])?;
+        check_finite("query features", query_features)?;
+        let mut moments = GramAccumulator::new(GramSpec::unnamed(vec![k]))?;
+        let [features, query] = [features, query_features].map(|x| x.mapv(Scalar::as_f64));
+        moments.update_double(slice::from_ref(&features), None)?;
+        let sum = moments.into_sums().pop().unwrap_or_default();
+        let queries = TrakQueries::solve(sum, query, self.regularisation)?;
+        self.add_solved(&queries, &features, weights)
+    }
+
+    /// Adds a checkpoint of which these examples are one shard: the queries come from the moments of all shards, and
+    /// `features: (n, k)` and `weights: (n)` are those of [`Trak::add`]. The kernel is the one of all shards in one call, to
+    /// the bit where the moments are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Unsupported`] for queries of another regularisation. Nothing is added
+    /// then.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::Seed;
+    /// use limpid::influence::estimators::{GramAccumulator, GramSpec, Projection, Trak, TrakQueries};
+    /// use ndarray::array;
+    ///
+    /// let spec = GramSpec::of_gradients(Projection::new(2, Seed(0)));
+    /// let shards = [array![[1.0, 0.0], [0.0, 1.0]], array![[1.0, 1.0]]];
+    /// let mut moments = GramAccumulator::new(spec.clone())?;
+    /// for features in &shards {
+    ///     moments.update(std::slice::from_ref(features), None)?;
+    /// }
+    /// let queries = TrakQueries::new(&moments, &spec, &array![[1.0, 2.0]], 0.0)?;
+    /// let mut last = Trak::new(1, 1, 0.0)?;
+    /// last.add_shard(&queries, &shards[1], &array![0.1])?;
+    /// assert!((last.scores().unwrap()[[0, 0]] - 0.1).abs() < 1e-15);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn add_shard<T: Scalar>(
+        &mut self,
+        queries: &TrakQueries,
+        features: &ArrayRef2<T>,
+        weights: &ArrayRef1<T>,
+    ) -> Result<()> {
+        if self.regularisation != queries.regularisation {
+            return Err(Error::Unsupported { what: "queries of another regularisation" });
+        }
+        self.check(features, queries.solved.nrows(), weights)?;
+        check_shape("features", features, &[features.nrows(), queries.solved.ncols()])?;
+        self.add_solved(queries, &features.mapv(Scalar::as_f64), weights)
+    }
+
+    /// Checks the examples of a checkpoint, and that the queries are as many as here.
+    fn check<T: Scalar>(&self, features: &ArrayRef2<T>, queries: usize, weights: &ArrayRef1<T>) -> Result<()> {
+        let (q, n) = self.kernel.dim();
+        check_shape("features", features, &[n, features.ncols()])?;
+        check_length("query features", queries, q)?;
         check_shape("weights", weights, &[n])?;
         check_finite("features", features)?;
-        check_finite("query features", query_features)?;
-        check_finite("weights", weights)?;
-        check_limit("dimensions", k, MAX_DIMENSIONS)?;
-        let [features, query] = [features, query_features].map(|x| x.mapv(Scalar::as_f64));
-        let mut gram = product(&features.t(), &features)?;
-        gram.diag_mut().iter_mut().for_each(|x| *x += self.regularisation);
-        let solved = solve_rows(&Cholesky::new(&gram, "the sum of outer products of the features")?, query)?;
-        self.kernel += &product(&solved, &features.t())?;
+        check_finite("weights", weights)
+    }
+
+    fn add_solved<T: Scalar>(
+        &mut self,
+        queries: &TrakQueries,
+        features: &Array2<f64>,
+        weights: &ArrayRef1<T>,
+    ) -> Result<()> {
+        self.kernel += &product(&queries.solved, &features.t())?;
         self.weights += &weights.mapv(Scalar::as_f64);
         self.checkpoints += 1;
         Ok(())
@@ -116,6 +174,63 @@ impl Trak {
         self.checkpoints += other.checkpoints;
         Ok(())
     }
+}
+
+/// Queries of one checkpoint, ready for the examples of any shard: `(ΦᵀΦ + λ)⁻¹ φ(q)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrakQueries {
+    regularisation: f64,
+    /// `(q, k)`.
+    solved: Array2<f64>,
+}
+
+impl TrakQueries {
+    /// Queries of `query_features: (q, k)`, projected as `spec` says, beside the `moments` of all shards; `λ =
+    /// regularisation`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for moments of another projection or checkpoint, [`Error::Shape`], [`Error::NotFinite`],
+    /// [`Error::Empty`] where nothing was added to the moments, [`Error::OutOfRange`] for a regularisation that is negative or
+    /// not finite, [`Error::Singular`] where there are fewer examples than dimensions and no regularisation.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::{Error, Seed};
+    /// use limpid::influence::estimators::{GramAccumulator, GramSpec, Projection, TrakQueries};
+    /// use ndarray::array;
+    ///
+    /// let [ours, other] = [0, 1].map(|seed| GramSpec::of_gradients(Projection::new(2, Seed(seed))));
+    /// let mut moments = GramAccumulator::new(ours.clone())?;
+    /// moments.update(&[array![[1.0, 0.0], [0.0, 1.0]]], None)?;
+    /// assert!(TrakQueries::new(&moments, &ours, &array![[1.0, 2.0]], 0.0).is_ok());
+    /// let refused = TrakQueries::new(&moments, &other, &array![[1.0, 2.0]], 0.0);
+    /// assert_eq!(refused, Err(Error::Unsupported { what: "moments of another projection" }));
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn new<T: Scalar>(
+        moments: &GramAccumulator,
+        spec: &GramSpec,
+        query_features: &ArrayRef2<T>,
+        regularisation: f64,
+    ) -> Result<Self> {
+        check_regularisation(regularisation)?;
+        spec.check_same(moments.spec())?;
+        check_length("layers of the moments", moments.spec().dimensions.len(), 1)?;
+        let sum = moments.sum(0)?;
+        check_shape("query features", query_features, &[query_features.nrows(), sum.nrows()])?;
+        check_finite("query features", query_features)?;
+        Self::solve(sum.clone(), query_features.mapv(Scalar::as_f64), regularisation)
+    }
+
+    fn solve(mut sum: Array2<f64>, query: Array2<f64>, regularisation: f64) -> Result<Self> {
+        sum.diag_mut().iter_mut().for_each(|x| *x += regularisation);
+        let factor = Cholesky::new(&sum, "the sum of outer products of the features")?;
+        Ok(Self { regularisation, solved: solve_rows(&factor, query)? })
+    }
+}
+
+fn check_regularisation(regularisation: f64) -> Result<()> {
+    check_each("regularisation", &[regularisation], "finite and >= 0", |x: f64| x >= 0.0 && x.is_finite())
 }
 
 /// Turns every row of `right` into the solution of its system.

@@ -7,7 +7,7 @@
 //! | estimator | features `φ` of a shard | moments to an estimator | takes |
 //! |---|---|---|---|
 //! | LoGra | [`LoGraProjection::features`](super::LoGraProjection::features) | [`LoGra::of_moments`](super::LoGra::of_moments) | the mean |
-//! | TRAK | [`Projection::gradients`], one matrix for all layers | [`TrakQueries::new`](super::TrakQueries::new) | the sum |
+//! | TRAK | [`Projection::gradients`](super::Projection::gradients), one matrix for all layers | [`TrakQueries::new`](super::TrakQueries::new) | the sum |
 //! | TrackStar | [`TrackStar::features`](super::TrackStar::features) | [`TrackStar::whitening`](super::TrackStar::whitening) | the means of examples and of queries |
 //!
 //! Sums are made in double precision whatever the features are made of. They know what the gradients were projected on:
@@ -15,120 +15,16 @@
 //! [`Shards`](crate::math::merge::Shards), which detects a shard that comes twice.
 
 use alloc::borrow::Cow;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use ndarray::{Array2, ArrayView1, Axis};
 
-use super::projection::{Entries, Projection};
-use crate::error::{check_each, check_finite, check_length, check_limit, check_shape};
+use super::gram_spec::GramSpec;
+use crate::error::{check_each, check_finite, check_length, check_shape};
 use crate::influence::curvature::sealed::{self, Kind, read_numbers, write_numbers};
-use crate::math::crc32::crc32;
 use crate::math::gemm::product;
 use crate::math::merge::{Bytes, Merge, Reader};
-use crate::{Error, Result, Scalar, Seed};
-
-/// Most dimensions of a layer: what inverts the matrix takes the third power of it.
-const MAX_DIMENSIONS: usize = 1 << 14;
-
-/// What gradients were projected on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum ProjectionId {
-    /// Whole gradients of all layers on random directions.
-    Whole(Projection),
-    /// Gradients of each layer from both sides on random directions.
-    BothSides(Projection),
-    /// Anything else: a digest of all that the features depend on, or a number of the caller's for features of its own.
-    Digest(u64),
-}
-
-/// Which moments: only equal ones are merged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct GramSpec {
-    /// What the gradients were projected on.
-    pub projection: ProjectionId,
-    /// Number of the checkpoint or the training that the gradients come from.
-    pub checkpoint: u64,
-    /// Dimensions of the features of each layer; one number where all layers are projected together.
-    pub dimensions: Vec<usize>,
-}
-
-impl GramSpec {
-    /// Whole gradients of checkpoint 0, as [`Projection::gradients`] projects them.
-    ///
-    /// # Example
-    /// ```
-    /// use limpid::Seed;
-    /// use limpid::influence::estimators::{GramSpec, Projection};
-    ///
-    /// let third = GramSpec { checkpoint: 3, ..GramSpec::of_gradients(Projection::new(64, Seed(1))) };
-    /// assert_eq!(third.dimensions, [64]);
-    /// ```
-    #[must_use]
-    pub fn of_gradients(projection: Projection) -> Self {
-        Self { projection: ProjectionId::Whole(projection), checkpoint: 0, dimensions: vec![projection.k] }
-    }
-
-    /// Features that nobody named: for sums that do not leave the function that makes them.
-    pub(super) fn unnamed(dimensions: Vec<usize>) -> Self {
-        Self { projection: ProjectionId::Digest(0), checkpoint: 0, dimensions }
-    }
-
-    fn check(&self) -> Result<()> {
-        if self.dimensions.is_empty() {
-            return Err(Error::Empty { what: "layers of the moments" });
-        }
-        self.dimensions.iter().try_for_each(|&k| check_limit("dimensions of a layer", k, MAX_DIMENSIONS))
-    }
-
-    /// Checks that features of `self` are projected as those of `other`, whatever checkpoint they come from.
-    pub(super) fn check_projection(&self, other: &Self) -> Result<()> {
-        if self.projection != other.projection {
-            return Err(Error::Unsupported { what: "moments of another projection" });
-        }
-        check_length("layers of the moments", other.dimensions.len(), self.dimensions.len())?;
-        let mut both = self.dimensions.iter().zip(&other.dimensions);
-        both.try_for_each(|(&expected, &got)| check_length("dimensions of a layer", got, expected))
-    }
-
-    /// Checks that both are the same.
-    pub(super) fn check_same(&self, other: &Self) -> Result<()> {
-        self.check_projection(other)?;
-        if self.checkpoint == other.checkpoint {
-            return Ok(());
-        }
-        Err(Error::Unsupported { what: "moments of another checkpoint" })
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        let words = match self.projection {
-            ProjectionId::Whole(projection) => [[0].as_slice(), &projection_words(projection)].concat(),
-            ProjectionId::BothSides(projection) => [[1].as_slice(), &projection_words(projection)].concat(),
-            ProjectionId::Digest(digest) => vec![2, digest],
-        };
-        let dimensions = self.dimensions.iter().map(|&k| k as u64);
-        let all = words.into_iter().chain([self.checkpoint, self.dimensions.len() as u64]).chain(dimensions);
-        all.for_each(|word| out.extend(word.to_le_bytes()));
-    }
-
-    fn read(input: &mut Reader<'_>) -> Result<Self> {
-        let error = input.error("which moments");
-        let projection = match input.u64("a kind of projection")? {
-            0 => ProjectionId::Whole(read_projection(input)?),
-            1 => ProjectionId::BothSides(read_projection(input)?),
-            2 => ProjectionId::Digest(input.u64("a digest")?),
-            _ => return Err(error),
-        };
-        let checkpoint = input.u64("a checkpoint")?;
-        let layers = input.count(8, "a number of layers")?;
-        let dimensions = (0..layers).map(|_| read_size(input)).collect::<Result<_>>()?;
-        let spec = Self { projection, checkpoint, dimensions };
-        spec.check().map_err(|_| error)?;
-        Ok(spec)
-    }
-}
+use crate::{Error, Result, Scalar};
 
 /// Sums of outer products of projected gradients, layer by layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -239,8 +135,8 @@ impl GramAccumulator {
     /// # use limpid::influence::estimators::{GramAccumulator, GramSpec, ProjectionId};
     /// # let spec = GramSpec { projection: ProjectionId::Digest(7), checkpoint: 0, dimensions: vec![1] };
     /// let mut moments = GramAccumulator::new(spec)?;
-    /// moments.update(&[ndarray::array![[1.0], [2.0]]], Some(&[0.5, 0.25]))?;
-    /// assert_eq!((moments.examples(), moments.weight()), (2, 0.75));
+    /// moments.update(&[ndarray::array![[1.0], [2.0]]], Some(&[0.5, 1.5]))?;
+    /// assert_eq!(moments.examples(), 2);
     /// # Ok::<(), limpid::Error>(())
     /// ```
     #[must_use]
@@ -248,16 +144,36 @@ impl GramAccumulator {
         self.examples
     }
 
-    /// Sum of the weights of the examples, their number where none had a weight; an example stands at [`Self::examples`].
+    /// Sum of the weights of the examples, their number where none had a weight.
+    ///
+    /// # Example
+    /// ```
+    /// # use limpid::influence::estimators::{GramAccumulator, GramSpec, ProjectionId};
+    /// # let spec = GramSpec { projection: ProjectionId::Digest(7), checkpoint: 0, dimensions: vec![1] };
+    /// let mut moments = GramAccumulator::new(spec)?;
+    /// moments.update(&[ndarray::array![[1.0], [2.0]]], Some(&[0.5, 1.5]))?;
+    /// assert_eq!(moments.weight(), 2.0);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
     #[must_use]
     pub fn weight(&self) -> f64 {
         self.weight
     }
 
-    /// `Σ_e w_e φ_e φ_eᵀ: (k, k)` of a layer; an example stands at [`Self::update`].
+    /// `Σ_e w_e φ_e φ_eᵀ: (k, k)` of a layer.
     ///
     /// # Errors
     /// [`Error::Empty`] before the first call of [`Self::update`], [`Error::OutOfRange`] for a layer that does not exist.
+    ///
+    /// # Example
+    /// ```
+    /// # use limpid::influence::estimators::{GramAccumulator, GramSpec, ProjectionId};
+    /// # let spec = GramSpec { projection: ProjectionId::Digest(7), checkpoint: 0, dimensions: vec![1] };
+    /// let mut moments = GramAccumulator::new(spec)?;
+    /// moments.update(&[ndarray::array![[1.0], [2.0]]], Some(&[0.5, 1.5]))?;
+    /// assert_eq!(moments.sum(0)?[[0, 0]], 6.5);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
     pub fn sum(&self, layer: usize) -> Result<&Array2<f64>> {
         if layer < self.spec.dimensions.len() {
             return self.sums.get(layer).ok_or(Error::Empty { what: "examples of the moments" });
@@ -265,10 +181,20 @@ impl GramAccumulator {
         Err(Error::OutOfRange { what: "layer", index: 0, value: layer as f64, expected: "a layer of the moments" })
     }
 
-    /// The same by the weight of the examples; an example stands at [`Self::update`].
+    /// The same by the weight of the examples.
     ///
     /// # Errors
     /// As [`Self::sum`], and [`Error::Empty`] before the first example of a weight above 0.
+    ///
+    /// # Example
+    /// ```
+    /// # use limpid::influence::estimators::{GramAccumulator, GramSpec, ProjectionId};
+    /// # let spec = GramSpec { projection: ProjectionId::Digest(7), checkpoint: 0, dimensions: vec![1] };
+    /// let mut moments = GramAccumulator::new(spec)?;
+    /// moments.update(&[ndarray::array![[1.0], [2.0]]], Some(&[0.5, 1.5]))?;
+    /// assert_eq!(moments.mean(0)?[[0, 0]], 3.25);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
     pub fn mean(&self, layer: usize) -> Result<Array2<f64>> {
         let sum = self.sum(layer)?;
         if self.weight <= 0.0 {
@@ -364,47 +290,6 @@ pub(super) fn mean_eigenvalue(gram: &Array2<f64>) -> f64 {
     gram.diag().sum() / gram.nrows().max(1) as f64
 }
 
-/// A digest of words: a checksum of their high halves beside one of their low halves.
-pub(super) fn digest(words: impl IntoIterator<Item = u64>) -> u64 {
-    let (mut low, mut high) = (Vec::new(), Vec::new());
-    for word in words {
-        let bytes = word.to_le_bytes();
-        low.extend_from_slice(&bytes[..4]);
-        high.extend_from_slice(&bytes[4..]);
-    }
-    u64::from(crc32(&high)) << 32 | u64::from(crc32(&low))
-}
-
-/// A matrix as words of a digest.
-pub(super) fn matrix_words(matrix: &Array2<f64>) -> impl Iterator<Item = u64> {
-    [matrix.nrows() as u64, matrix.ncols() as u64].into_iter().chain(matrix.iter().map(|x| x.to_bits()))
-}
-
-/// A projection as words, of a digest or of bytes.
-pub(super) fn projection_words(projection: Projection) -> [u64; 3] {
-    let entries = match projection.entries {
-        Entries::Rademacher => 0,
-        Entries::Normal => 1,
-    };
-    [projection.seed.0, entries, projection.k as u64]
-}
-
-fn read_projection(input: &mut Reader<'_>) -> Result<Projection> {
-    let seed = Seed(input.u64("a seed")?);
-    let error = input.error("how the entries are drawn");
-    let entries = match input.u64("how the entries are drawn")? {
-        0 => Entries::Rademacher,
-        1 => Entries::Normal,
-        _ => return Err(error),
-    };
-    Ok(Projection { seed, entries, k: read_size(input)? })
-}
-
-fn read_size(input: &mut Reader<'_>) -> Result<usize> {
-    let error = input.error("a number of dimensions");
-    input.u64("a number of dimensions").and_then(|k| usize::try_from(k).map_err(|_| error))
-}
-
 /// Rounding makes sums with weights a little asymmetric; all others are written as their lower triangle.
 fn is_symmetric(sum: &Array2<f64>) -> bool {
     sum.indexed_iter().all(|((row, column), x)| column >= row || *x == sum[[column, row]])
@@ -438,4 +323,208 @@ fn read_sum(input: &mut Reader<'_>, k: usize) -> Result<Array2<f64>> {
         _ => return Err(error),
     };
     if sum.diag().iter().all(|x| *x >= 0.0) { Ok(sum) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::influence::estimators::{Entries, Projection, ProjectionId};
+    use crate::influence::testing::noise;
+    use crate::math::gemm::DEPTH;
+    use crate::math::merge::Shards;
+    use ndarray::{Slice, array};
+
+    fn spec(dimensions: &[usize]) -> GramSpec {
+        GramSpec { dimensions: dimensions.to_vec(), ..GramSpec::of_gradients(Projection::new(3, Seed(4))) }
+    }
+
+    fn moments(spec: &GramSpec, features: &[Array2<f64>], weights: Option<&[f64]>) -> GramAccumulator {
+        let mut moments = GramAccumulator::new(spec.clone()).unwrap();
+        moments.update(features, weights).unwrap();
+        moments
+    }
+
+    fn part(features: &[Array2<f64>], from: usize, to: usize) -> Vec<Array2<f64>> {
+        features.iter().map(|x| x.slice_axis(Axis(0), Slice::from(from..to)).to_owned()).collect()
+    }
+
+    #[test]
+    fn sums_are_those_of_the_definition() {
+        let (features, spec) = ([noise(7, 3, 0), noise(7, 2, 1)], spec(&[3, 2]));
+        let weights = [1.0, 0.0, 2.5, 0.3, 1.0, 4.0, 0.1];
+        let found = moments(&spec, &features, Some(&weights));
+        for (layer, features) in features.iter().enumerate() {
+            let naive = Array2::from_shape_fn((features.ncols(), features.ncols()), |(i, j)| {
+                (0..7).map(|e| weights[e] * features[[e, i]] * features[[e, j]]).sum::<f64>()
+            });
+            assert!((found.sum(layer).unwrap() - &naive).iter().all(|e| e.abs() < 1e-13));
+            assert!((found.mean(layer).unwrap() * found.weight() - naive).iter().all(|e| e.abs() < 1e-13));
+        }
+        let single: Vec<Array2<f32>> = features.iter().map(|x| x.mapv(|x| x as f32)).collect();
+        let mut other = GramAccumulator::new(spec).unwrap();
+        other.update(&single, Some(&weights)).unwrap();
+        assert!((other.sum(1).unwrap() - found.sum(1).unwrap()).iter().all(|e| e.abs() < 1e-5));
+    }
+
+    #[test]
+    fn two_calls_are_two_merged_accumulators_and_close_to_one_pass() {
+        let features = [noise(40, 5, 0), noise(40, 1, 1)];
+        let (spec, weights) = (spec(&[5, 1]), noise(1, 40, 2).mapv(f64::abs).into_raw_vec_and_offset().0);
+        for weights in [None, Some(&weights[..])] {
+            let [first, second] = [(0, 13), (13, 40)]
+                .map(|(from, to)| moments(&spec, &part(&features, from, to), weights.map(|w| &w[from..to])));
+            let mut calls = first.clone();
+            calls.update(&part(&features, 13, 40), weights.map(|w| &w[13..])).unwrap();
+            let mut merged = first.clone();
+            merged.merge(&second).unwrap();
+            assert_eq!(calls, merged);
+            let all = moments(&spec, &features, weights);
+            assert_eq!((all.examples(), all.weight().round()), (merged.examples(), merged.weight().round()));
+            let close = |layer| (all.sum(layer).unwrap() - merged.sum(layer).unwrap()).iter().all(|e| e.abs() < 1e-12);
+            assert!(close(0) && close(1));
+            let mut from_nothing = GramAccumulator::new(spec.clone()).unwrap();
+            from_nothing.merge(&first).unwrap();
+            first.clone().merge(&GramAccumulator::new(spec.clone()).unwrap()).unwrap();
+            assert_eq!(from_nothing, first);
+        }
+    }
+
+    #[test]
+    fn shards_of_whole_blocks_merge_to_the_bits_of_one_pass() {
+        let (features, spec) = ([noise(3 * DEPTH - 100, 2, 0)], spec(&[2]));
+        let mut merged = GramAccumulator::new(spec.clone()).unwrap();
+        for from in [0, DEPTH, 2 * DEPTH] {
+            let to = (from + DEPTH).min(features[0].nrows());
+            merged.merge(&moments(&spec, &part(&features, from, to), None)).unwrap();
+        }
+        assert_eq!(merged, moments(&spec, &features, None));
+    }
+
+    #[test]
+    fn a_shard_that_comes_twice_is_detected() {
+        let (features, spec) = ([noise(4, 2, 0)], spec(&[2]));
+        let mut seen = Shards::default();
+        seen.insert(3, moments(&spec, &features, None)).unwrap();
+        assert_eq!(seen.insert(3, moments(&spec, &features, None)), Err(Error::DuplicateShard { shard: 3 }));
+        assert_eq!(Shards::from_bytes(&seen.to_bytes()).as_ref(), Ok(&seen));
+    }
+
+    #[test]
+    fn moments_of_something_else_are_refused() {
+        let ours = spec(&[2]);
+        let mut found = moments(&ours, &[noise(4, 2, 0)], None);
+        let before = found.clone();
+        let projection = Projection::new(3, Seed(4));
+        let others = [
+            GramSpec { projection: ProjectionId::Whole(Projection::new(3, Seed(5))), ..ours.clone() },
+            GramSpec { projection: ProjectionId::BothSides(projection), ..ours.clone() },
+            GramSpec {
+                projection: ProjectionId::Whole(Projection { entries: Entries::Normal, ..projection }),
+                ..ours.clone()
+            },
+            GramSpec { projection: ProjectionId::Digest(4), ..ours.clone() },
+            GramSpec { checkpoint: 1, ..ours.clone() },
+        ];
+        for other in others {
+            let refused = found.merge(&GramAccumulator::new(other).unwrap());
+            assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+        }
+        for dimensions in [&[3][..], &[2, 2]] {
+            let other = GramAccumulator::new(spec(dimensions)).unwrap();
+            assert!(matches!(found.merge(&other), Err(Error::Shape { .. })));
+        }
+        assert_eq!(found, before);
+    }
+
+    #[test]
+    fn bad_input_is_named_and_changes_nothing() {
+        let mut found = moments(&spec(&[2]), &[array![[1e150, 0.0]]], None);
+        let before = found.clone();
+        assert!(matches!(found.update(&[noise(3, 1, 0)], None), Err(Error::Shape { .. })));
+        assert!(matches!(found.update(&[noise(3, 2, 0), noise(3, 2, 0)], None), Err(Error::Shape { .. })));
+        assert!(matches!(found.update(&[noise(3, 2, 0)], Some(&[1.0])), Err(Error::Shape { .. })));
+        assert!(matches!(found.update(&[array![[0.0, f64::NAN]]], None), Err(Error::NotFinite { index: 1, .. })));
+        for weight in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(matches!(found.update(&[noise(1, 2, 0)], Some(&[weight])), Err(Error::OutOfRange { .. })));
+        }
+        assert!(matches!(found.update(&[array![[1e200, 0.0]]], None), Err(Error::OutOfRange { .. })));
+        let large = moments(&spec(&[2]), &[array![[1.3e154, 0.0]]], None);
+        let mut twice = large.clone();
+        assert!(matches!(twice.merge(&large), Err(Error::OutOfRange { .. })) && twice == large);
+        assert_eq!(found, before);
+        assert!(matches!(GramAccumulator::new(spec(&[])), Err(Error::Empty { .. })));
+        assert!(matches!(GramAccumulator::new(spec(&[usize::MAX])), Err(Error::TooLarge { .. })));
+        assert!(matches!(found.sum(1), Err(Error::OutOfRange { .. })));
+        assert!(matches!(GramAccumulator::new(spec(&[2])).unwrap().sum(0), Err(Error::Empty { .. })));
+        assert!(matches!(moments(&spec(&[2]), &[noise(0, 2, 0)], None).mean(0), Err(Error::Empty { .. })));
+    }
+
+    #[test]
+    fn bytes_come_back_and_bad_ones_are_refused() {
+        let features = [noise(9, 3, 0), noise(9, 1, 1)];
+        let weights: Vec<f64> = (0..9).map(|e| 0.1 * f64::from(e)).collect();
+        let normal = Projection { entries: Entries::Normal, ..Projection::new(3, Seed(u64::MAX)) };
+        let ids = [ProjectionId::Digest(9), ProjectionId::BothSides(normal), ProjectionId::Whole(normal)];
+        for (projection, weights) in ids.into_iter().zip([None, Some(&weights[..]), Some(&[1.0; 9][..])]) {
+            let spec = GramSpec { projection, checkpoint: 7, dimensions: vec![3, 1] };
+            let found = moments(&spec, &features, weights);
+            let bytes = found.to_bytes();
+            assert_eq!(GramAccumulator::from_bytes(&bytes).as_ref(), Ok(&found));
+            let empty = GramAccumulator::new(spec).unwrap();
+            assert_eq!(GramAccumulator::from_bytes(&empty.to_bytes()), Ok(empty));
+            for end in 0..bytes.len() {
+                assert!(matches!(GramAccumulator::from_bytes(&bytes[..end]), Err(Error::Parse { .. })), "{end}");
+            }
+            for at in 0..bytes.len() {
+                let mut other = bytes.clone();
+                other[at] ^= 1;
+                assert!(matches!(GramAccumulator::from_bytes(&other), Err(Error::Parse { .. })), "{at}");
+            }
+        }
+    }
+
+    /// Bytes of a body in its frame.
+    fn framed(kind: Kind, words: &[u64]) -> Vec<u8> {
+        let mut out = Vec::new();
+        sealed::write(kind, &mut out, |out| words.iter().for_each(|word| out.extend(word.to_le_bytes())));
+        out
+    }
+
+    #[test]
+    fn bodies_that_hold_something_else_are_refused() {
+        let half = 0.5_f64.to_bits();
+        let sum = |form: u64, numbers: &[u64]| {
+            let head = [2, 9, 0, 1, 2, 4, half, 1, form, numbers.len() as u64];
+            GramAccumulator::from_bytes(&framed(Kind::Gram, &[&head, numbers].concat()))
+        };
+        assert_eq!(sum(0, &[half, 0, half]).unwrap().sum(0).unwrap(), array![[0.5, 0.0], [0.0, 0.5]]);
+        assert!(sum(1, &[half, 0, half, half]).is_ok());
+        // another form, a square that is a triangle, too few numbers, a negative square, no number
+        let bad = [sum(2, &[half, 0, half]), sum(1, &[half, 0, 0, half]), sum(1, &[half, 0, half])];
+        assert!(bad.iter().all(|read| matches!(read, Err(Error::Parse { .. }))));
+        let bad = [sum(0, &[(-0.5_f64).to_bits(), 0, half]), sum(0, &[f64::NAN.to_bits(), 0, half])];
+        assert!(bad.iter().all(|read| matches!(read, Err(Error::Parse { .. }))));
+        // another kind of projection or entries, no layers, sums of no examples, too many layers, a wide one
+        let bodies: [&[u64]; 7] = [
+            &[3, 9, 0, 1, 2, 0, 0, 0],
+            &[0, 9, 2, 3, 0, 1, 2, 0, 0, 0],
+            &[2, 9, 0, 0, 0, 0, 0],
+            &[2, 9, 0, 1, 2, 4, half, 0],
+            &[2, 9, 0, u64::MAX, 2, 0, 0, 0],
+            &[2, 9, 0, 1, 1 << 40, 0, 0, 0],
+            &[2, 9, 0, 1, 2, 4, (-0.5_f64).to_bits(), 1],
+        ];
+        for words in bodies {
+            let read = GramAccumulator::from_bytes(&framed(Kind::Gram, words));
+            assert!(matches!(read, Err(Error::Parse { .. })), "{words:?}");
+        }
+        let foreign = framed(Kind::Basis, &[2, 9, 0, 1, 2, 0, 0, 0]);
+        assert!(matches!(GramAccumulator::from_bytes(&foreign), Err(Error::Parse { .. })));
+        let mut future = framed(Kind::Gram, &[2, 9, 0, 1, 2, 0, 0, 0]);
+        assert!(GramAccumulator::from_bytes(&future).is_ok());
+        future[8] = 2;
+        let what = "version 1; later versions need a later release";
+        assert_eq!(GramAccumulator::from_bytes(&future), Err(Error::Parse { what, offset: 8 }));
+    }
 }

@@ -16,193 +16,19 @@
 //! 2405.13954).
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
-use super::gram::{GramAccumulator, GramSpec, ProjectionId, digest, matrix_words, mean_eigenvalue, shares};
+use super::gram::{GramAccumulator, mean_eigenvalue, shares};
 use super::layers::{MAX_VALUES, check_layers, check_like, resolve};
+use super::logra_projection::{LoGraInit, LoGraProjection};
 use super::operator::example_weights;
-use super::projection::{Projection, Side, project_sides};
 use super::trak::solve_rows;
-use crate::error::{check_each, check_length, check_limit, check_shape};
-use crate::influence::{CovarianceAccumulator, Damping, EigenBasis, FactorBasis, LayerRows, LayerSpec};
+use crate::error::{check_length, check_limit, check_shape};
+use crate::influence::{Damping, LayerRows};
 use crate::math::gemm::product;
 use crate::math::solve::Cholesky;
-use crate::{Error, Result, Scalar};
-
-/// Most dimensions `k_out k_in` of a layer: the factor of its matrix takes the third power of it.
-pub(super) const MAX_DIMENSIONS: usize = 1 << 13;
-
-/// What gradients are projected on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum LoGraInit {
-    /// Random directions on both sides, `k` each.
-    Random(Projection),
-    /// The `rank` first principal directions of the inputs and of the gradients, all where there are no more.
-    PrincipalComponents {
-        /// Directions on each side.
-        rank: usize,
-    },
-}
-
-/// What the gradients of every layer are projected on, from both sides.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoGraProjection {
-    id: ProjectionId,
-    layers: Vec<Sides>,
-}
-
-/// Directions of one layer, in the columns.
-#[derive(Debug, Clone, PartialEq)]
-struct Sides {
-    input: Array2<f64>,
-    output: Array2<f64>,
-}
-
-impl LoGraProjection {
-    /// Random directions, `k` on each side, for layers of these inputs, the bias included, and outputs.
-    ///
-    /// # Errors
-    /// [`Error::Empty`] without layers, [`Error::OutOfRange`] for `k` of 0,
-    /// [`Error::TooLarge`] beyond 8192 dimensions `k²` of a layer.
-    ///
-    /// # Example
-    /// ```
-    /// use limpid::Seed;
-    /// use limpid::influence::estimators::{LoGraProjection, Projection};
-    ///
-    /// let projection = LoGraProjection::random(Projection::new(8, Seed(1)), &[(513, 512), (513, 10)])?;
-    /// assert_eq!(projection.spec().dimensions, [64, 64]);
-    /// # Ok::<(), limpid::Error>(())
-    /// ```
-    pub fn random(projection: Projection, widths: &[(usize, usize)]) -> Result<Self> {
-        check_rank(projection.k)?;
-        let sides = |(number, &(d_in, d_out)): (usize, &(usize, usize))| {
-            let input = projection.rows(number, Side::Input, 0, d_in)?;
-            Ok(Sides { input, output: projection.rows(number, Side::Output, 0, d_out)? })
-        };
-        Self::of(ProjectionId::BothSides(projection), widths.iter().enumerate().map(sides))
-    }
-
-    /// The eigenvectors of the `rank` largest eigenvalues of `A` and of `S` of each layer, all where there are no more.
-    /// Covariances merge as moments do, so these too can come from a corpus in shards.
-    ///
-    /// # Errors
-    /// [`Error::Empty`] without layers, [`Error::OutOfRange`] for a rank of
-    /// 0, [`Error::TooLarge`] beyond 8192 dimensions of a layer.
-    ///
-    /// # Example
-    /// ```
-    /// use limpid::influence::estimators::LoGraProjection;
-    /// use limpid::influence::{CovarianceAccumulator, EigenBasis, Examples, LayerRows, LayerSpec};
-    /// use limpid::math::merge::Merge;
-    /// use ndarray::array;
-    ///
-    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
-    /// let rows = LayerRows::new(&a, &g, Examples::EachRow)?;
-    /// let mut covariance = CovarianceAccumulator::new(LayerSpec::of(0, &rows))?;
-    /// covariance.update(&rows)?;
-    /// covariance.merge(&covariance.clone())?;
-    /// let projection = LoGraProjection::principal(&[EigenBasis::new(&covariance)?], 1)?;
-    /// // the second input is the larger one
-    /// assert_eq!(projection.features(&[rows])?[0].mapv(f64::abs), array![[0.0], [2.0]]);
-    /// # Ok::<(), limpid::Error>(())
-    /// ```
-    pub fn principal(bases: &[EigenBasis], rank: usize) -> Result<Self> {
-        let sides = |basis: &EigenBasis| {
-            let rank = rank.min(basis.activation().size().max(basis.gradient().size()));
-            check_rank(rank)?;
-            Ok(Sides { input: largest(basis.activation(), rank), output: largest(basis.gradient(), rank) })
-        };
-        let mut found = Self::of(ProjectionId::Digest(0), bases.iter().map(sides))?;
-        let words = found.layers.iter().flat_map(|layer| matrix_words(&layer.input).chain(matrix_words(&layer.output)));
-        found.id = ProjectionId::Digest(digest(words));
-        Ok(found)
-    }
-
-    fn of(id: ProjectionId, layers: impl Iterator<Item = Result<Sides>>) -> Result<Self> {
-        let layers = layers.collect::<Result<Vec<_>>>()?;
-        if layers.is_empty() { Err(Error::Empty { what: "layers of the projection" }) } else { Ok(Self { id, layers }) }
-    }
-
-    /// As `init` says, from all examples at once.
-    fn of_rows<T: Scalar>(train: &[LayerRows<'_, T>], init: LoGraInit) -> Result<Self> {
-        let rank = match init {
-            LoGraInit::Random(projection) => {
-                let widths: Vec<_> = train.iter().map(|rows| (rows.d_in(), rows.d_out())).collect();
-                return Self::random(projection, &widths);
-            }
-            LoGraInit::PrincipalComponents { rank } => rank,
-        };
-        let basis = |(number, rows): (usize, &LayerRows<'_, T>)| {
-            // before the work
-            check_rank(rank.min(rows.d_in().max(rows.d_out())))?;
-            let mut covariance = CovarianceAccumulator::new(LayerSpec::of(number as u64, rows))?;
-            covariance.update(rows)?;
-            EigenBasis::new(&covariance)
-        };
-        Self::principal(&train.iter().enumerate().map(basis).collect::<Result<Vec<_>>>()?, rank)
-    }
-
-    /// Which moments belong to this projection, those of checkpoint 0. Random directions are told by their settings,
-    /// others by a digest.
-    ///
-    /// # Example
-    /// ```
-    /// use limpid::Seed;
-    /// use limpid::influence::estimators::{GramAccumulator, GramSpec, LoGraProjection, Projection};
-    ///
-    /// let projection = LoGraProjection::random(Projection::new(2, Seed(1)), &[(3, 2)])?;
-    /// let moments = GramAccumulator::new(GramSpec { checkpoint: 5, ..projection.spec() })?;
-    /// assert_eq!(moments.spec().projection, projection.spec().projection);
-    /// # Ok::<(), limpid::Error>(())
-    /// ```
-    #[must_use]
-    pub fn spec(&self) -> GramSpec {
-        let dimensions = self.layers.iter().map(|layer| layer.input.ncols() * layer.output.ncols()).collect();
-        GramSpec { projection: self.id, checkpoint: 0, dimensions }
-    }
-
-    /// Projected gradients of each layer, `(examples, k_out k_in)`: what is worth storing for a corpus.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for other layers than those of the projection,
-    /// [`Error::TooLarge`]. An example stands at [`LoGraProjection::principal`].
-    pub fn features<T: Scalar>(&self, layers: &[LayerRows<'_, T>]) -> Result<Vec<Array2<f64>>> {
-        check_length("layers", layers.len(), self.layers.len())?;
-        check_layers("layers", layers)?;
-        let both = layers.iter().zip(&self.layers);
-        both.map(|(rows, sides)| project_sides(rows, &sides.input, &sides.output)).collect()
-    }
-
-    /// Adds the features of `layers`, with the weights of their examples, to `moments` of this projection.
-    ///
-    /// # Errors
-    /// As [`LoGraProjection::features`] and [`GramAccumulator::update`], and
-    /// [`Error::Unsupported`] for moments of another projection; nothing is added then.
-    ///
-    /// # Example
-    /// ```
-    /// use limpid::Seed;
-    /// use limpid::influence::estimators::{GramAccumulator, LoGraProjection, Projection};
-    /// use limpid::influence::{Examples, LayerRows};
-    /// use ndarray::array;
-    ///
-    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
-    /// let shard = [LayerRows::new(&a, &g, Examples::EachRow)?];
-    /// let projection = LoGraProjection::random(Projection::new(1, Seed(1)), &[(2, 1)])?;
-    /// let mut moments = GramAccumulator::new(projection.spec())?;
-    /// projection.accumulate(&shard, &mut moments)?;
-    /// assert_eq!(moments.mean(0)?, array![[2.5]]);
-    /// # Ok::<(), limpid::Error>(())
-    /// ```
-    pub fn accumulate<T: Scalar>(&self, layers: &[LayerRows<'_, T>], moments: &mut GramAccumulator) -> Result<()> {
-        self.spec().check_projection(moments.spec())?;
-        moments.update_double(&self.features(layers)?, Some(&example_weights(layers)?))
-    }
-}
+use crate::{Result, Scalar};
 
 /// What became of the Fisher matrix of one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,10 +48,10 @@ impl LoGra {
     /// Chooses the projections and fits the Fisher matrices to `train`.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::Shape`],
-    /// [`Error::OutOfRange`] for a rank of 0 and a damping that is not positive,
-    /// [`Error::TooLarge`] beyond 8192 dimensions of a layer,
-    /// [`Error::Unsupported`] for factored damping.
+    /// [`Error::Empty`](crate::Error::Empty), [`Error::Shape`](crate::Error::Shape),
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a rank of 0 and a damping that is not positive,
+    /// [`Error::TooLarge`](crate::Error::TooLarge) beyond 8192 dimensions of a layer,
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for factored damping.
     ///
     /// # Example
     /// ```
@@ -253,9 +79,9 @@ impl LoGra {
     /// [`LoGra::fit`] up to rounding: there each weight is divided by their sum, here the sum of the products is.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for moments of another projection and factored damping,
-    /// [`Error::Shape`], [`Error::Empty`] without examples,
-    /// [`Error::OutOfRange`] for a damping that is not positive.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for moments of another projection and factored damping,
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Empty`](crate::Error::Empty) without examples,
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a damping that is not positive.
     ///
     /// # Example
     /// ```
@@ -307,28 +133,48 @@ impl LoGra {
     /// Projected gradients of each layer, `(examples, k_out k_in)`: what is worth storing for a corpus.
     ///
     /// # Errors
-    /// [`Error::Shape`] for other layers than those of the fit,
-    /// [`Error::TooLarge`].
+    /// [`Error::Shape`](crate::Error::Shape) for other layers than those of the fit, [`Error::TooLarge`](crate::Error::TooLarge).
     pub fn features<T: Scalar>(&self, layers: &[LayerRows<'_, T>]) -> Result<Vec<Array2<f64>>> {
         self.projection.features(layers)
+    }
+
+    /// Queries of stored features, each as [`LoGra::features`] gives them, ready for the examples of any shard.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape).
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::influence::estimators::{LoGra, LoGraInit};
+    /// use limpid::influence::{Damping, Examples, LayerRows};
+    /// use ndarray::array;
+    ///
+    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
+    /// let rows = [LayerRows::new(&a, &g, Examples::EachRow)?];
+    /// let logra = LoGra::fit(&rows, LoGraInit::PrincipalComponents { rank: 2 }, Damping::Absolute(1.0))?;
+    /// let stored = logra.features(&rows)?;
+    /// let queries = logra.queries(&stored)?;
+    /// // as often as there are shards; the queries are solved once
+    /// assert_eq!(queries.scores(&stored)?, logra.scores(&rows, &rows)?);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn queries(&self, features: &[Array2<f64>]) -> Result<LoGraQueries> {
+        check_length("layers of the query", features.len(), self.layers.len())?;
+        let q = features.first().map_or(0, Array2::nrows);
+        let both = features.iter().zip(&self.layers).zip(self.projection.spec().dimensions);
+        let solve = |((features, layer), k): ((&Array2<f64>, &Inverse), usize)| {
+            check_shape("query features", features, &[q, k])?;
+            solve_rows(&layer.factor, features.clone())
+        };
+        Ok(LoGraQueries { solved: both.map(solve).collect::<Result<_>>()? })
     }
 
     /// Scores of stored features, each as [`LoGra::features`] gives them, `(queries, examples)`.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::TooLarge`] beyond 2²⁸ scores.
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::TooLarge`](crate::Error::TooLarge) beyond 2²⁸ scores.
     pub fn feature_scores(&self, query: &[Array2<f64>], train: &[Array2<f64>]) -> Result<Array2<f64>> {
-        check_length("layers of the query", query.len(), self.layers.len())?;
-        check_length("layers of the examples", train.len(), self.layers.len())?;
-        let (q, n) = (query.first().map_or(0, Array2::nrows), train.first().map_or(0, Array2::nrows));
-        check_limit("scores", q.saturating_mul(n), MAX_VALUES)?;
-        let mut scores = Array2::zeros((q, n));
-        for ((query, train), layer) in query.iter().zip(train).zip(&self.layers) {
-            check_shape("query features", query, &[q, query.ncols()])?;
-            check_shape("features", train, &[n, query.ncols()])?;
-            scores += &product(&solve_rows(&layer.factor, query.clone())?, &train.t())?;
-        }
-        Ok(scores)
+        self.queries(query)?.scores(train)
     }
 
     /// Scores of `train` for `query`, `(queries, examples)`; no minus sign, no `1/N`.
@@ -341,29 +187,60 @@ impl LoGra {
     }
 }
 
-/// Checks that a layer with so many directions on each side is not too large.
-fn check_rank(rank: usize) -> Result<()> {
-    check_each("rank", &[rank as f64], ">= 1", |rank: f64| rank >= 1.0)?;
-    check_limit("dimensions of a layer", rank.saturating_mul(rank), MAX_DIMENSIONS)
+/// Queries of a `LoGra`: `(H + λ)⁻¹ φ_q` of every layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoGraQueries {
+    /// `(queries, k)` each.
+    solved: Vec<Array2<f64>>,
 }
 
-/// Eigenvectors of the `rank` largest eigenvalues, the largest first.
-fn largest(factor: &FactorBasis, rank: usize) -> Array2<f64> {
-    let values = factor.values();
-    // eigenvalues ascend, but only within the blocks of a factor; of equal ones the last stands first
-    let mut order: Vec<usize> = (0..factor.size()).rev().collect();
-    order.sort_by(|&i, &j| values[j].partial_cmp(&values[i]).unwrap_or(Ordering::Equal));
-    order.truncate(rank);
-    factor.vectors().select(Axis(1), &order)
+impl LoGraQueries {
+    /// Scores of the features of some examples, each as [`LoGra::features`] gives them, `(queries, examples)`: those of the
+    /// whole corpus, to the bit, whichever shard it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::TooLarge`](crate::Error::TooLarge) beyond 2²⁸ scores.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::influence::estimators::{LoGra, LoGraInit};
+    /// use limpid::influence::{Damping, Examples, LayerRows};
+    /// use ndarray::array;
+    ///
+    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
+    /// let (b, h) = (array![[3.0, 1.0]], array![[-1.0]]);
+    /// let first = [LayerRows::new(&a, &g, Examples::EachRow)?];
+    /// let second = [LayerRows::new(&b, &h, Examples::EachRow)?];
+    /// let logra = LoGra::fit(&first, LoGraInit::PrincipalComponents { rank: 2 }, Damping::Absolute(1.0))?;
+    /// let queries = logra.queries(&logra.features(&first)?)?;
+    /// // (1, 0) by -(3, 1) over 1/2 + 1
+    /// assert!((queries.scores(&logra.features(&second)?)?[[0, 0]] + 2.0).abs() < 1e-12);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn scores(&self, features: &[Array2<f64>]) -> Result<Array2<f64>> {
+        check_length("layers of the examples", features.len(), self.solved.len())?;
+        let q = self.solved.first().map_or(0, Array2::nrows);
+        let n = features.first().map_or(0, Array2::nrows);
+        check_limit("scores", q.saturating_mul(n), MAX_VALUES)?;
+        let mut scores = Array2::zeros((q, n));
+        for (features, solved) in features.iter().zip(&self.solved) {
+            check_shape("features", features, &[n, solved.ncols()])?;
+            scores += &product(solved, &features.t())?;
+        }
+        Ok(scores)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Seed;
-    use crate::influence::estimators::testing::{layers, noise_layers};
-    use crate::influence::estimators::{DualFisher, Entries};
-    use ndarray::{Array1, array};
+    use crate::influence::estimators::projection::{Projection, project_sides};
+    use crate::influence::estimators::testing::{Data, layers, noise_layers, part};
+    use crate::influence::estimators::{DualFisher, Entries, GramSpec};
+    use crate::influence::{CovarianceAccumulator, EigenBasis, LayerSpec};
+    use crate::math::merge::Shards;
+    use crate::{Error, Seed};
+    use ndarray::{Array1, Axis, Slice, array, concatenate};
 
     #[test]
     fn with_all_directions_each_layer_is_exact() {
@@ -395,6 +272,84 @@ mod tests {
         assert!(principal > 0.95 * all && principal <= all * (1.0 + 1e-12), "{principal} {all}");
         let random = LoGraInit::Random(Projection { seed: Seed(1), entries: Entries::Normal, k: 2 });
         assert!(kept(random) > 0.0);
+    }
+
+    /// Moments of these examples under `projection`.
+    fn moments(projection: &LoGraProjection, data: &[Data]) -> GramAccumulator {
+        let mut moments = GramAccumulator::new(projection.spec()).unwrap();
+        projection.accumulate(&layers(data), &mut moments).unwrap();
+        moments
+    }
+
+    #[test]
+    fn a_corpus_in_shards_has_the_scores_of_one_call() {
+        let (data, other) = (noise_layers(21, 1), noise_layers(3, 2));
+        let shards = [(0, 4), (4, 13), (13, 21)].map(|(from, to)| part(&data, from, to));
+        let random = Projection { seed: Seed(1), entries: Entries::Normal, k: 2 };
+        let mut bases = Vec::new();
+        for (layer, rows) in layers(&data).iter().enumerate() {
+            let mut covariance = CovarianceAccumulator::new(LayerSpec::of(layer as u64, rows)).unwrap();
+            shards.iter().for_each(|shard| covariance.update(&layers(shard)[layer]).unwrap());
+            bases.push(EigenBasis::new(&covariance).unwrap());
+        }
+        let principal = LoGraProjection::principal(&bases, 2).unwrap();
+        let random_projection = LoGraProjection::random(random, &[(4, 2), (3, 3)]).unwrap();
+        let cases = [
+            (random_projection, LoGraInit::Random(random), 1e-12),
+            // the covariances are sums in another order too
+            (principal, LoGraInit::PrincipalComponents { rank: 2 }, 1e-10),
+        ];
+        for (projection, init, tolerance) in cases {
+            let mut seen = Shards::default();
+            (0..).zip(&shards).for_each(|(number, shard)| seen.insert(number, moments(&projection, shard)).unwrap());
+            let total = seen.total().unwrap().unwrap();
+            let logra = LoGra::of_moments(projection, &total, Damping::default()).unwrap();
+            let queries = logra.queries(&logra.features(&layers(&other)).unwrap()).unwrap();
+            let expected = LoGra::fit(&layers(&data), init, Damping::default()).unwrap();
+            let expected = expected.scores(&layers(&other), &layers(&data)).unwrap();
+            let scores =
+                shards.each_ref().map(|shard| queries.scores(&logra.features(&layers(shard)).unwrap()).unwrap());
+            let scores = concatenate(Axis(1), &scores.each_ref().map(|scores| scores.view())).unwrap();
+            assert!((&scores - &expected).iter().zip(&expected).all(|(e, s)| e.abs() < tolerance * (1.0 + s.abs())));
+        }
+    }
+
+    #[test]
+    fn one_shard_is_one_call_to_the_bit_where_no_weight_is_rounded() {
+        // an eighth is a number in binary
+        let data = noise_layers(8, 1);
+        let random = Projection::new(2, Seed(1));
+        let projection = LoGraProjection::random(random, &[(4, 2), (3, 3)]).unwrap();
+        let total = moments(&projection, &data);
+        let logra = LoGra::of_moments(projection, &total, Damping::default()).unwrap();
+        let train = layers(&data);
+        assert_eq!(logra, LoGra::fit(&train, LoGraInit::Random(random), Damping::default()).unwrap());
+        let all = logra.scores(&train, &train).unwrap();
+        let part = logra.scores(&train, &layers(&part(&data, 5, 8))).unwrap();
+        assert_eq!(part, all.slice_axis(Axis(1), Slice::from(5..)));
+    }
+
+    #[test]
+    fn moments_of_another_projection_are_refused() {
+        let data = noise_layers(8, 1);
+        let [ours, other] =
+            [1, 2].map(|seed| LoGraProjection::random(Projection::new(2, Seed(seed)), &[(4, 2), (3, 3)]).unwrap());
+        let mut found = moments(&ours, &data);
+        let refused = Error::Unsupported { what: "moments of another projection" };
+        assert_eq!(other.accumulate(&layers(&data), &mut found), Err(refused));
+        assert_eq!(LoGra::of_moments(other, &found, Damping::default()), Err(refused));
+        let fewer = LoGraProjection::random(Projection::new(2, Seed(1)), &[(4, 2)]).unwrap();
+        assert!(matches!(LoGra::of_moments(fewer, &found, Damping::default()), Err(Error::Shape { .. })));
+        let empty = GramAccumulator::new(ours.spec()).unwrap();
+        assert!(matches!(LoGra::of_moments(ours.clone(), &empty, Damping::default()), Err(Error::Empty { .. })));
+        // checkpoints are the caller's
+        let later = GramAccumulator::new(GramSpec { checkpoint: 9, ..ours.spec() });
+        let mut later = later.unwrap();
+        ours.accumulate(&layers(&data), &mut later).unwrap();
+        let logra = LoGra::of_moments(ours, &later, Damping::default()).unwrap();
+        let features = logra.features(&layers(&data)).unwrap();
+        assert!(matches!(logra.queries(&features[..1]), Err(Error::Shape { .. })));
+        assert!(matches!(logra.queries(&features).unwrap().scores(&features[..1]), Err(Error::Shape { .. })));
     }
 
     #[test]

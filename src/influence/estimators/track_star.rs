@@ -19,11 +19,10 @@ use alloc::vec::Vec;
 
 use ndarray::{Array2, Axis, Slice};
 
-use super::gram::{
-    GramAccumulator, GramSpec, ProjectionId, digest, matrix_words, mean_eigenvalue, projection_words, shares,
-};
+use super::gram::{GramAccumulator, mean_eigenvalue, shares};
+use super::gram_spec::{GramSpec, ProjectionId, digest, matrix_words, projection_words};
 use super::layers::{MAX_VALUES, check_layers, check_like, resolve};
-use super::logra::MAX_DIMENSIONS;
+use super::logra_projection::MAX_DIMENSIONS;
 use super::operator::example_weights;
 use super::projection::{Projection, Side, project_sides};
 use super::similarity::{Similarity, similarity};
@@ -190,7 +189,23 @@ impl TrackStar {
     ///
     /// # Errors
     /// As [`TrackStar::features`] and [`GramAccumulator::update`], and [`Error::Unsupported`] for moments of another
-    /// projection; nothing is added then. An example stands at [`TrackStar::whitening`].
+    /// projection; nothing is added then.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::Seed;
+    /// use limpid::influence::estimators::{GramAccumulator, Projection, TrackStar};
+    /// use limpid::influence::{Examples, LayerRows};
+    /// use ndarray::array;
+    ///
+    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
+    /// let shard = [LayerRows::new(&a, &g, Examples::EachRow)?];
+    /// let settings = TrackStar::new(Projection::new(1, Seed(1)));
+    /// let mut moments = GramAccumulator::new(settings.spec(1, None)?)?;
+    /// settings.accumulate(&shard, None, &mut moments)?;
+    /// assert_eq!(moments.mean(0)?, array![[2.5]]);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
     pub fn accumulate<T: Scalar>(
         &self,
         layers: &[LayerRows<'_, T>],
@@ -311,11 +326,27 @@ pub struct TrackStarWhitening {
 }
 
 impl TrackStarWhitening {
-    /// Embeddings of features, each as [`TrackStar::features`] gives them, `(examples, Σ k²)`; an example stands at
-    /// [`TrackStar::whitening`].
+    /// Embeddings of features, each as [`TrackStar::features`] gives them, `(examples, Σ k²)`: those of the whole corpus, to
+    /// the bit, whichever shard it is.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::TooLarge`] beyond 2²⁸ numbers.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::Seed;
+    /// use limpid::influence::Damping;
+    /// use limpid::influence::estimators::{GramAccumulator, Projection, TrackStar};
+    /// use ndarray::array;
+    ///
+    /// let settings = TrackStar { damping: Damping::Absolute(0.5), ..TrackStar::new(Projection::new(1, Seed(0))) };
+    /// let mut moments = GramAccumulator::new(settings.spec(1, None)?)?;
+    /// moments.update(&[array![[1.0], [2.0], [3.0], [4.0]]], None)?;
+    /// // R = 7.5 + 0.5
+    /// let embedded = settings.whitening(&moments, None, None)?.embed(&[array![[8.0]]])?;
+    /// assert!((embedded[[0, 0]] - 8.0_f64.sqrt()).abs() < 1e-12);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
     pub fn embed(&self, features: &[Array2<f64>]) -> Result<Array2<f64>> {
         check_length("layers of the features", features.len(), self.roots.len())?;
         let n = features.first().map_or(0, Array2::nrows);
@@ -337,7 +368,9 @@ impl TrackStarWhitening {
 mod tests {
     use super::*;
     use crate::Seed;
-    use crate::influence::estimators::testing::{layers, noise_layers};
+    use crate::influence::estimators::testing::{layers, noise_layers, part};
+    use crate::math::merge::{Bytes, Merge};
+    use ndarray::ArrayRef2;
 
     #[test]
     fn scores_do_not_depend_on_the_length_of_a_gradient() {
@@ -376,5 +409,85 @@ mod tests {
         let train = layers(&data);
         let scores = TrackStar::new(Projection::new(2, Seed(0))).embed(&train, &train, None).unwrap().scores().unwrap();
         assert!(scores.indexed_iter().all(|((q, i), score)| score.is_none() == (q == 2 || i == 2)));
+    }
+
+    #[test]
+    fn a_corpus_in_shards_has_the_embeddings_of_one_call() {
+        let (cuts, other) = ([(0, 3), (3, 9), (9, 13)], noise_layers(5, 2));
+        let query = layers(&other);
+        let data = noise_layers(13, 1);
+        let moments: Vec<Array2<f64>> =
+            layers(&data).iter().map(|layer| Array2::from_elem((layer.d_out(), layer.d_in()), 0.3)).collect();
+        for (query_share, moments) in [(0.0, None), (0.4, Some(&moments[..])), (1.0, None)] {
+            let settings = TrackStar { query_share, ..TrackStar::new(Projection::new(3, Seed(2))) };
+            let spec = settings.spec(2, moments).unwrap();
+            let [mut of_train, mut of_query] = [(); 2].map(|()| GramAccumulator::new(spec.clone()).unwrap());
+            let shards = cuts.map(|(from, to)| part(&data, from, to));
+            for shard in &shards {
+                let mut found = GramAccumulator::new(spec.clone()).unwrap();
+                settings.accumulate(&layers(shard), moments, &mut found).unwrap();
+                of_train.merge(&GramAccumulator::from_bytes(&found.to_bytes()).unwrap()).unwrap();
+            }
+            settings.accumulate(&query, moments, &mut of_query).unwrap();
+            let whitening = settings.whitening(&of_train, Some(&of_query), moments).unwrap();
+            let embed =
+                |data: &[LayerRows<'_, f64>]| whitening.embed(&settings.features(data, moments).unwrap()).unwrap();
+            let expected = settings.embed(&layers(&data), &query, moments).unwrap();
+            let close = |found: &Array2<f64>, expected: &ArrayRef2<f64>| {
+                found.iter().zip(expected).all(|(found, x)| (found - x).abs() < 1e-12 * (1.0 + x.abs()))
+            };
+            assert!(close(&embed(&query), &expected.query));
+            for (shard, (from, to)) in shards.iter().zip(cuts) {
+                assert!(close(&embed(&layers(shard)), &expected.train.slice_axis(Axis(0), Slice::from(from..to))));
+            }
+        }
+    }
+
+    #[test]
+    fn one_shard_is_one_call_to_the_bit_where_no_weight_is_rounded() {
+        // a quarter is a number in binary
+        let (data, other) = (noise_layers(8, 1), noise_layers(4, 2));
+        let (train, query) = (layers(&data), layers(&other));
+        let settings = TrackStar { query_share: 0.3, ..TrackStar::new(Projection::new(2, Seed(2))) };
+        let spec = settings.spec(2, None).unwrap();
+        let [mut of_train, mut of_query] = [(); 2].map(|()| GramAccumulator::new(spec.clone()).unwrap());
+        settings.accumulate(&train, None, &mut of_train).unwrap();
+        settings.accumulate(&query, None, &mut of_query).unwrap();
+        let whitening = settings.whitening(&of_train, Some(&of_query), None).unwrap();
+        let last = whitening.embed(&settings.features(&layers(&part(&data, 5, 8)), None).unwrap()).unwrap();
+        let expected = settings.embed(&train, &query, None).unwrap();
+        assert_eq!(last, expected.train.slice_axis(Axis(0), Slice::from(5..)));
+        assert_eq!(whitening.embed(&settings.features(&query, None).unwrap()).unwrap(), expected.query);
+    }
+
+    #[test]
+    fn moments_of_something_else_are_refused() {
+        let data = noise_layers(6, 3);
+        let train = layers(&data);
+        let settings = TrackStar { query_share: 0.5, ..TrackStar::new(Projection::new(2, Seed(2))) };
+        let second: Vec<_> = train.iter().map(|layer| Array2::from_elem((layer.d_out(), layer.d_in()), 4.0)).collect();
+        let spec = settings.spec(2, None).unwrap();
+        let mut found = GramAccumulator::new(spec.clone()).unwrap();
+        let empty = settings.whitening(&found, Some(&found), None);
+        assert!(matches!(empty, Err(Error::Empty { .. })));
+        settings.accumulate(&train, None, &mut found).unwrap();
+        let refused = Error::Unsupported { what: "moments of another projection" };
+        assert_eq!(settings.whitening(&found, Some(&found), Some(&second)), Err(refused));
+        assert_eq!(settings.accumulate(&train, Some(&second), &mut found), Err(refused));
+        let other = TrackStar { projection: Projection::new(2, Seed(3)), ..settings };
+        assert_eq!(other.whitening(&found, Some(&found), None), Err(refused));
+        // the epsilon changes features only beside second moments
+        let coarse = TrackStar { epsilon: 1e-3, ..settings };
+        assert_eq!(coarse.spec(2, None).unwrap(), spec);
+        assert_ne!(coarse.spec(2, Some(&second)).unwrap(), settings.spec(2, Some(&second)).unwrap());
+        let later = GramAccumulator::new(GramSpec { checkpoint: 1, ..spec }).unwrap();
+        let refused = settings.whitening(&found, Some(&later), None);
+        assert_eq!(refused, Err(Error::Unsupported { what: "moments of another checkpoint" }));
+        let missing = settings.whitening(&found, None, None);
+        assert_eq!(missing, Err(Error::Empty { what: "moments of the queries" }));
+        let whitening = settings.whitening(&found, Some(&found), None).unwrap();
+        let features = settings.features(&train, None).unwrap();
+        assert!(matches!(whitening.embed(&features[..1]), Err(Error::Shape { .. })));
+        assert!(matches!(settings.spec(1, Some(&second)), Err(Error::Shape { .. })));
     }
 }

@@ -20,7 +20,8 @@ use core::slice;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 
-use super::gram::{GramAccumulator, GramSpec};
+use super::gram::GramAccumulator;
+use super::gram_spec::GramSpec;
 use super::layers::MAX_VALUES;
 use crate::error::{check_each, check_finite, check_length, check_limit, check_shape};
 use crate::math::gemm::product;
@@ -299,8 +300,10 @@ impl Margins {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Seed;
+    use crate::influence::estimators::Projection;
     use crate::influence::testing::noise;
-    use ndarray::array;
+    use ndarray::{Slice, array};
 
     #[test]
     fn the_gradient_of_the_margin_is_a_derivative() {
@@ -346,5 +349,69 @@ mod tests {
         assert!(
             one.merge(&Trak::new(2, 6, 0.2).unwrap()).is_err() && one.merge(&Trak::new(2, 5, 0.1).unwrap()).is_err()
         );
+    }
+
+    #[test]
+    fn a_corpus_in_shards_has_the_scores_of_one_call() {
+        let (q, n, cuts) = (3, 17, [(0, 6), (6, 7), (7, 17)]);
+        let rows = |x: &Array2<f64>, (from, to)| x.slice_axis(Axis(0), Slice::from(from..to)).to_owned();
+        let mut whole = Trak::new(q, n, 0.3).unwrap();
+        // with moments of one call, and with moments of shards
+        let mut traks = cuts.map(|(from, to)| [(); 2].map(|()| Trak::new(q, to - from, 0.3).unwrap()));
+        for checkpoint in 0..2 {
+            let (k, item) = (4 + checkpoint, 10 * checkpoint as u64);
+            let (features, query) = (noise(n, k, item), noise(q, k, item + 1));
+            let weights = noise(n, 1, item + 2).mapv(f64::abs).remove_axis(Axis(1));
+            whole.add(&features, &query, &weights).unwrap();
+            let spec = GramSpec { checkpoint: item, ..GramSpec::of_gradients(Projection::new(k, Seed(0))) };
+            let [mut once, mut parts] = [(); 2].map(|()| GramAccumulator::new(spec.clone()).unwrap());
+            once.update(slice::from_ref(&features), None).unwrap();
+            cuts.iter().for_each(|&cut| parts.update(&[rows(&features, cut)], None).unwrap());
+            let queries = [once, parts].map(|moments| TrakQueries::new(&moments, &spec, &query, 0.3).unwrap());
+            for (traks, (from, to)) in traks.iter_mut().zip(cuts) {
+                let weights = weights.slice_axis(Axis(0), Slice::from(from..to));
+                for (trak, queries) in traks.iter_mut().zip(&queries) {
+                    trak.add_shard(queries, &rows(&features, (from, to)), &weights).unwrap();
+                }
+            }
+        }
+        let expected = whole.scores().unwrap();
+        for ([once, parts], (from, to)) in traks.iter().zip(cuts) {
+            let expected = expected.slice_axis(Axis(1), Slice::from(from..to));
+            assert_eq!(once.scores().unwrap(), expected);
+            let error = parts.scores().unwrap() - expected;
+            assert!(error.iter().all(|e| e.abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let spec = GramSpec::of_gradients(Projection::new(2, Seed(0)));
+        let mut moments = GramAccumulator::new(spec.clone()).unwrap();
+        let query = noise(1, 2, 0);
+        assert!(matches!(TrakQueries::new(&moments, &spec, &query, 0.1), Err(Error::Empty { .. })));
+        moments.update(&[noise(5, 2, 1)], None).unwrap();
+        let later = GramSpec { checkpoint: 1, ..spec.clone() };
+        let refused = Error::Unsupported { what: "moments of another checkpoint" };
+        assert_eq!(TrakQueries::new(&moments, &later, &query, 0.1), Err(refused));
+        assert!(matches!(TrakQueries::new(&moments, &spec, &noise(1, 3, 0), 0.1), Err(Error::Shape { .. })));
+        assert!(matches!(TrakQueries::new(&moments, &spec, &query, -0.1), Err(Error::OutOfRange { .. })));
+        let wide = GramSpec { dimensions: vec![2, 2], ..spec.clone() };
+        let layers = GramAccumulator::new(wide.clone()).unwrap();
+        assert!(matches!(TrakQueries::new(&layers, &wide, &query, 0.1), Err(Error::Shape { .. })));
+        let queries = TrakQueries::new(&moments, &spec, &query, 0.1).unwrap();
+        let mut trak = Trak::new(1, 3, 0.1).unwrap();
+        let (features, weights) = (noise(3, 2, 2), array![0.1, 0.2, 0.3]);
+        assert!(matches!(trak.add_shard(&queries, &noise(3, 1, 2), &weights), Err(Error::Shape { .. })));
+        assert!(matches!(trak.add_shard(&queries, &noise(2, 2, 2), &weights), Err(Error::Shape { .. })));
+        assert!(matches!(
+            trak.add_shard(&queries, &features, &array![f64::NAN, 0.0, 0.0]),
+            Err(Error::NotFinite { .. })
+        ));
+        assert_eq!(trak, Trak::new(1, 3, 0.1).unwrap());
+        let other = Trak::new(1, 3, 0.2).unwrap().add_shard(&queries, &features, &weights);
+        assert!(matches!(other, Err(Error::Unsupported { .. })));
+        assert!(Trak::new(2, 3, 0.1).unwrap().add_shard(&queries, &features, &weights).is_err());
+        assert!(trak.add_shard(&queries, &features, &weights).is_ok());
     }
 }

@@ -144,7 +144,8 @@ fn features(source: &mut Source<'_>) {
 
 /// Moments of two shards with weights, and examples of the second beside queries.
 fn shard(source: &mut Source<'_>, trak: &mut Trak, (q, n, k): (usize, usize, usize)) -> Result<(), Error> {
-    let identity = source.pick(&[ProjectionId::Digest(3), ProjectionId::Whole(projection(source))]);
+    let random = projection(source);
+    let identity = source.pick(&[ProjectionId::Digest(3), ProjectionId::Whole(random)]);
     let spec = GramSpec { projection: identity, checkpoint: source.count() as u64, dimensions: vec![k] };
     let mut moments = GramAccumulator::new(spec.clone())?;
     let rows = source.near(n);

@@ -361,7 +361,7 @@ mod tests {
             assert!((found.sum(layer).unwrap() - &naive).iter().all(|e| e.abs() < 1e-13));
             assert!((found.mean(layer).unwrap() * found.weight() - naive).iter().all(|e| e.abs() < 1e-13));
         }
-        let single: Vec<Array2<f32>> = features.iter().map(|x| x.mapv(|x| x as f32)).collect();
+        let single: Vec<Array2<f32>> = features.iter().map(|x| x.mapv(f32::of)).collect();
         let mut other = GramAccumulator::new(spec).unwrap();
         other.update(&single, Some(&weights)).unwrap();
         assert!((other.sum(1).unwrap() - found.sum(1).unwrap()).iter().all(|e| e.abs() < 1e-5));

@@ -166,21 +166,23 @@ fn shard(source: &mut Source<'_>, trak: &mut Trak, (q, n, k): (usize, usize, usi
 
 /// LoGra and TrackStar of a corpus in two shards.
 fn shards(source: &mut Source<'_>, first: &[LayerRows<'_, f64>], second: &[LayerRows<'_, f64>]) -> Result<(), Error> {
-    let (k, rank) = (projection(source), source.count());
+    let (mut random, rank) = (projection(source), source.count());
+    // few dimensions, of which the work takes the sixth power, or absurdly many
+    random.k = if random.k < 64 { random.k % 6 } else { random.k };
     let widths: Vec<(usize, usize)> = first.iter().map(|rows| (rows.d_in(), rows.d_out())).collect();
     let basis = |(number, rows): (usize, &LayerRows<'_, f64>)| {
         let mut covariance = CovarianceAccumulator::new(LayerSpec::of(number as u64, rows))?;
         covariance.update(rows).and_then(|()| EigenBasis::new(&covariance))
     };
     let projection = if source.flag() {
-        LoGraProjection::random(k, &widths)?
+        LoGraProjection::random(random, &widths)?
     } else {
         LoGraProjection::principal(&first.iter().enumerate().map(basis).collect::<Result<Vec<_>, _>>()?, rank)?
     };
     let mut moments = GramAccumulator::new(projection.spec())?;
     let _ = (projection.accumulate(first, &mut moments), projection.accumulate(second, &mut moments));
     let _ = LoGra::of_moments(projection, &moments, damping(source)).map(|logra| logra.scores(second, first));
-    let settings = TrackStar { query_share: source.share(), damping: damping(source), ..TrackStar::new(k) };
+    let settings = TrackStar { query_share: source.share(), damping: damping(source), ..TrackStar::new(random) };
     let mut moments = GramAccumulator::new(settings.spec(first.len(), None)?)?;
     settings.accumulate(first, None, &mut moments)?;
     let whitening = settings.whitening(&moments, source.flag().then_some(&moments), None)?;

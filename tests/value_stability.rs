@@ -4,8 +4,8 @@ use core::ops::ControlFlow;
 
 use limpid::Seed;
 use limpid::explanation::score::{Batch, Bootstrap, NeuronScores, Statistic, score_many};
-use limpid::influence::estimators::Projection;
-use limpid::influence::{Bias, Curvature, Examples, LayerRows, QuerySettings, Spectral, Strategy};
+use limpid::influence::estimators::{LoGra, LoGraInit, Projection, TrackStar, Trak};
+use limpid::influence::{Bias, Curvature, Damping, Examples, LayerRows, QuerySettings, Spectral, Strategy};
 use limpid::math::random::{fill_normal, uniform};
 use limpid::superposition::{
     Architecture, Data, FeatureDistribution, FixedDataset, Joint, Problem, Start, ToyModel, Training, Value, train,
@@ -133,13 +133,51 @@ fn influence_is_pinned() {
     assert_eq!(hash(&influenced()), pinned, "a numerical result changed: say so in the changelog");
 }
 
+/// Bits of LoGra, TRAK and TrackStar: two layers, examples of different weights, one of which is 0.
+fn projected() -> Vec<u64> {
+    let noise = |item: u64, rows: usize, columns: usize| {
+        let mut x = Array2::<f64>::zeros((rows, columns));
+        fill_normal(&mut Seed(6).stream(0, item), 1.0, x.as_slice_mut().unwrap());
+        x
+    };
+    let n = 700;
+    let sides = [(noise(0, n, 20), noise(1, n, 13)), (noise(2, n, 13), noise(3, n, 5))];
+    let weights: Vec<f64> = (0..n).map(|e| (e % 7) as f64).collect();
+    let rows = |(a, g)| LayerRows::new(a, g, Examples::EachRow).unwrap();
+    let layers: Vec<_> = sides.iter().map(|(a, g)| rows((a, g)).with_weight(&weights).unwrap()).collect();
+    let query: Vec<_> = sides.iter().map(|(a, g)| rows((a, g))).collect();
+    let projection = Projection::new(6, Seed(8));
+    let mut bits = Vec::new();
+    for init in [LoGraInit::Random(projection), LoGraInit::PrincipalComponents { rank: 1 }] {
+        let logra = LoGra::fit(&layers, init, Damping::default()).unwrap();
+        bits.extend(logra.scores(&query, &layers).unwrap().iter().chain(&logra.damping()).map(|x| x.to_bits()));
+    }
+    let settings = TrackStar { query_share: 0.3, ..TrackStar::new(projection) };
+    let moments: Vec<_> = [(13, 20), (5, 13)].map(|(o, d)| noise(4, o, d).mapv(|x| x * x)).to_vec();
+    for (settings, moments) in [(settings, Some(&moments[..])), (TrackStar::new(projection), None)] {
+        let found = settings.embed(&layers, &query, moments).unwrap();
+        bits.extend(found.train.iter().chain(&found.query).map(|x| x.to_bits()));
+    }
+    let mut trak = Trak::new(n, n, 0.1).unwrap();
+    let features = projection.gradients(&layers).unwrap();
+    trak.add(&features, &features, &Array1::from(weights)).unwrap();
+    bits.extend(trak.scores().unwrap().iter().map(|x| x.to_bits()));
+    bits
+}
+
+#[test]
+fn projected_estimators_are_pinned() {
+    let pinned = if fuses() { PINNED_PROJECTED } else { PINNED_PROJECTED_UNFUSED };
+    assert_eq!(hash(&projected()), pinned, "a numerical result changed: say so in the changelog");
+}
+
 #[cfg(feature = "rayon")]
 #[test]
 fn one_thread_and_many_give_the_same_bits() {
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         // alone, a run shares out the blocks of its batch; among many, it stays on its thread
-        pool.install(|| (trained(&problems()), trained(&problems()[..1]), scored(), influenced()))
+        pool.install(|| (trained(&problems()), trained(&problems()[..1]), scored(), influenced(), projected()))
     };
     let single = on(1);
     for threads in [2, 3, 8, 16] {
@@ -152,6 +190,8 @@ const PINNED_NORMAL: [u64; 3] = [13832119855098920533, 13831841425452158374, 460
 const PINNED_SAMPLES: [u32; 3] = [1064829733, 1111264454, 1138343032];
 const PINNED_INFLUENCE: u64 = 8226142425841006154;
 const PINNED_INFLUENCE_UNFUSED: u64 = 7572621069186602220;
+const PINNED_PROJECTED: u64 = 4244369873472437875;
+const PINNED_PROJECTED_UNFUSED: u64 = 16946281640746359598;
 const PINNED_SCORES: u64 = 4203334184425021191;
 const PINNED_TRAINING: u64 = 15511143844655318606;
 const PINNED_TRAINING_UNFUSED: u64 = 5419957254580398760;

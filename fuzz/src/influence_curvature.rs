@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 use arbitrary::Unstructured;
+use limpid::influence::estimators::GramAccumulator;
 use limpid::influence::{
     Bias, CovarianceAccumulator, CovarianceSettings, Curvature, Damping, EigenBasis, EigenvalueAccumulator, End,
     Examples, LayerCurvature, LayerRows, LayerSpec, QuerySettings, Spectral, Strategy, Structure, TopK, TrueFisherRows,
@@ -23,6 +24,7 @@ pub fn fuzz(bytes: &[u8]) {
                 assert_eq!(basis.to_bytes(), rest);
             }
         }
+        6 => state::<GramAccumulator>(rest),
         _ => influence(&mut Source(Unstructured::new(rest))),
     }
 }

@@ -5,16 +5,17 @@ use crate::source::Source;
 use arbitrary::Unstructured;
 use limpid::Error;
 use limpid::influence::estimators::{
-    Checkpoint, Complement, ConjugateGradient, Damped, DualFisher, Entries, FisherOperator, Lanczos, Lissa,
-    LissaDamping, LissaScale, LoGra, LoGraInit, Margins, OperatorFn, Projection, Similarity, TrackStar, Trak, datainf,
-    gradients, most_similar, similarity, tracin, tracin_embeddings, tracin_self,
+    Checkpoint, Complement, ConjugateGradient, Damped, DualFisher, Entries, FisherOperator, GramAccumulator, GramSpec,
+    Lanczos, Lissa, LissaDamping, LissaScale, LoGra, LoGraInit, LoGraProjection, Margins, OperatorFn, Projection,
+    ProjectionId, Similarity, TrackStar, Trak, TrakQueries, datainf, gradients, most_similar, similarity, tracin,
+    tracin_embeddings, tracin_self,
 };
 use limpid::influence::evaluate::{
     LinearInfluence, LinearLoss, Measured, RemovalCurve, fact_tracing, leave_one_out_agreement,
     linear_datamodeling_score, mislabel_detection, removal_curve,
 };
 use limpid::influence::prefilter::{DocumentCounts, Prefilter, Weighting};
-use limpid::influence::{Bias, Damping, Examples, LayerRows};
+use limpid::influence::{Bias, CovarianceAccumulator, Damping, EigenBasis, Examples, LayerRows, LayerSpec};
 use limpid::math::merge::{Bytes, Merge};
 use ndarray::{Array2, ArrayRef1};
 
@@ -132,12 +133,60 @@ fn features(source: &mut Source<'_>) {
     if let Ok(mut trak) = Trak::new(q, n, source.number()) {
         let _ = trak.add(&source.matrix::<f64>(n, k), &source.matrix(q, k), &source.vector(n));
         let _ = trak.scores();
+        let _ = shard(source, &mut trak, (q, n, k));
     }
     let labels: Vec<usize> = (0..n).map(|_| source.count()).collect();
     let _ = Margins::of(&source.matrix::<f32>(n, k), &labels);
     let kind = source.pick(&[Similarity::Cosine, Similarity::Dot, Similarity::Euclidean]);
     let (query, train) = (source.matrix::<f64>(q, k), source.matrix(n, k));
     let _ = (similarity(&query, &train, kind), most_similar(&query, &train, kind, source.count()));
+}
+
+/// Moments of two shards with weights, and examples of the second beside queries.
+fn shard(source: &mut Source<'_>, trak: &mut Trak, (q, n, k): (usize, usize, usize)) -> Result<(), Error> {
+    let random = projection(source);
+    let identity = source.pick(&[ProjectionId::Digest(3), ProjectionId::Whole(random)]);
+    let spec = GramSpec { projection: identity, checkpoint: source.count() as u64, dimensions: vec![k] };
+    let mut moments = GramAccumulator::new(spec.clone())?;
+    let rows = source.near(n);
+    let _ = moments.update(&[source.matrix::<f64>(rows, k)], None);
+    let before = moments.clone();
+    if moments
+        .update(&[source.matrix::<f32>(n, k)], Some(source.vector::<f64>(rows).as_slice().unwrap_or_default()))
+        .is_err()
+    {
+        assert_eq!(moments, before);
+    }
+    let _ = moments.merge(&before);
+    assert_eq!(GramAccumulator::from_bytes(&moments.to_bytes()).as_ref(), Ok(&moments));
+    let dimensions = source.near(k);
+    let queries = TrakQueries::new(&moments, &spec, &source.matrix::<f64>(q, dimensions), source.number())?;
+    trak.add_shard(&queries, &source.matrix::<f64>(n, k), &source.vector(n))
+}
+
+/// LoGra and TrackStar of a corpus in two shards.
+fn shards(source: &mut Source<'_>, first: &[LayerRows<'_, f64>], second: &[LayerRows<'_, f64>]) -> Result<(), Error> {
+    let (mut random, rank) = (projection(source), source.count());
+    // few dimensions, of which the work takes the sixth power, or absurdly many
+    random.k = if random.k < 64 { random.k % 6 } else { random.k };
+    let widths: Vec<(usize, usize)> = first.iter().map(|rows| (rows.d_in(), rows.d_out())).collect();
+    let basis = |(number, rows): (usize, &LayerRows<'_, f64>)| {
+        let mut covariance = CovarianceAccumulator::new(LayerSpec::of(number as u64, rows))?;
+        covariance.update(rows).and_then(|()| EigenBasis::new(&covariance))
+    };
+    let projection = if source.flag() {
+        LoGraProjection::random(random, &widths)?
+    } else {
+        LoGraProjection::principal(&first.iter().enumerate().map(basis).collect::<Result<Vec<_>, _>>()?, rank)?
+    };
+    let mut moments = GramAccumulator::new(projection.spec())?;
+    let _ = (projection.accumulate(first, &mut moments), projection.accumulate(second, &mut moments));
+    let _ = LoGra::of_moments(projection, &moments, damping(source)).map(|logra| logra.scores(second, first));
+    let settings = TrackStar { query_share: source.share(), damping: damping(source), ..TrackStar::new(random) };
+    let mut moments = GramAccumulator::new(settings.spec(first.len(), None)?)?;
+    settings.accumulate(first, None, &mut moments)?;
+    let whitening = settings.whitening(&moments, source.flag().then_some(&moments), None)?;
+    whitening.embed(&settings.features(second, None)?).map(|_| ())
 }
 
 /// Arrays that one layer is made of.
@@ -176,6 +225,7 @@ fn rows(source: &mut Source<'_>) {
     let _ = LoGra::fit(&train, init, damping(source)).map(|logra| logra.scores(&query, &train));
     let settings = TrackStar { query_share: source.share(), damping: damping(source), ..TrackStar::new(projection) };
     let _ = settings.embed(&train, &query, None).map(|found| found.scores());
+    let _ = shards(source, &train, &query);
     let (Ok(fisher), Ok(right)) = (FisherOperator::new(&train), gradients(&query)) else { return };
     let lanczos = Lanczos { steps: source.count(), keep: source.count(), seed: source.seed() };
     if let Ok(found) = lanczos.run(fisher.clone()) {

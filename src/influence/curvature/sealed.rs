@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Eigenvalues = 2,
     TopK = 3,
     Basis = 4,
+    Gram = 5,
     DocumentCounts = 16,
 }
 

@@ -9,44 +9,30 @@
 //! corpus. The projections are random, or the eigenvectors of the largest eigenvalues of `A` and `S`, which keep more at a
 //! small rank. Whichever they are is part of the state: they cannot be swapped unnoticed.
 //!
+//! A corpus in shards takes three steps, none of which sees it as a whole: a [`LoGraProjection`], a [`GramAccumulator`] of
+//! the features of all shards, and scores of one shard after the other.
+//!
 //! Source: Choe et al., "What is Your Data Worth to GPT? LLM-Scale Data Valuation with Influence Functions" (arXiv
 //! 2405.13954).
 
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::Array2;
 
+use super::gram::{GramAccumulator, mean_eigenvalue, shares};
 use super::layers::{MAX_VALUES, check_layers, check_like, resolve};
+use super::logra_projection::{LoGraInit, LoGraProjection};
 use super::operator::example_weights;
-use super::projection::{Projection, Side, project_sides};
 use super::trak::solve_rows;
-use crate::error::{check_each, check_limit};
-use crate::influence::{CovarianceAccumulator, Damping, EigenBasis, FactorBasis, LayerRows, LayerSpec};
+use crate::error::{check_length, check_limit, check_shape};
+use crate::influence::{Damping, LayerRows};
 use crate::math::gemm::product;
 use crate::math::solve::Cholesky;
 use crate::{Result, Scalar};
 
-/// Most dimensions `k_out k_in` of a layer: the factor of its matrix takes the third power of it.
-pub(super) const MAX_DIMENSIONS: usize = 1 << 13;
-
-/// What gradients are projected on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum LoGraInit {
-    /// Random directions on both sides, `k` each.
-    Random(Projection),
-    /// The `rank` first principal directions of the inputs and of the gradients, all where there are no more.
-    PrincipalComponents {
-        /// Directions on each side.
-        rank: usize,
-    },
-}
-
-/// One layer.
+/// What became of the Fisher matrix of one layer.
 #[derive(Debug, Clone, PartialEq)]
-struct Layer {
-    input: Array2<f64>,
-    output: Array2<f64>,
+struct Inverse {
     damping: f64,
     factor: Cholesky,
 }
@@ -54,7 +40,8 @@ struct Layer {
 /// A fitted `LoGra`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoGra {
-    layers: Vec<Layer>,
+    projection: LoGraProjection,
+    layers: Vec<Inverse>,
 }
 
 impl LoGra {
@@ -82,16 +69,59 @@ impl LoGra {
     pub fn fit<T: Scalar>(train: &[LayerRows<'_, T>], init: LoGraInit, damping: Damping) -> Result<Self> {
         check_layers("train", train)?;
         let weights = example_weights(train)?;
-        let fit = |(number, rows): (usize, &LayerRows<'_, T>)| {
-            let (input, output) = directions(number, rows, init)?;
-            let features = project_sides(rows, &input, &output)?;
-            let mut gram = second_moment(&features, &weights)?;
+        let projection = LoGraProjection::of_rows(train, init)?;
+        let mut moments = GramAccumulator::new(projection.spec())?;
+        moments.update_double(&projection.features(train)?, Some(&shares(&weights)?))?;
+        Self::of_means(projection, moments.into_sums(), damping)
+    }
+
+    /// Fits the Fisher matrices to the `moments` of a corpus that was worked through in shards. Scores are those of
+    /// [`LoGra::fit`] up to rounding: there each weight is divided by their sum, here the sum of the products is.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for moments of another projection and factored damping,
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Empty`](crate::Error::Empty) without examples,
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a damping that is not positive.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::Seed;
+    /// use limpid::influence::estimators::{GramAccumulator, LoGra, LoGraProjection, Projection};
+    /// use limpid::influence::{Damping, Examples, LayerRows};
+    /// use limpid::math::merge::Shards;
+    /// use ndarray::array;
+    ///
+    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
+    /// let (b, h) = (array![[3.0, 1.0]], array![[-1.0]]);
+    /// let shards =
+    ///     [[LayerRows::new(&a, &g, Examples::EachRow)?], [LayerRows::new(&b, &h, Examples::EachRow)?]];
+    /// let projection = LoGraProjection::random(Projection::new(2, Seed(1)), &[(2, 1)])?;
+    /// let mut seen = Shards::default();
+    /// for (number, shard) in (0..).zip(&shards) {
+    ///     let mut moments = GramAccumulator::new(projection.spec())?;
+    ///     projection.accumulate(shard, &mut moments)?;
+    ///     seen.insert(number, moments)?;
+    /// }
+    /// let logra = LoGra::of_moments(projection, &seen.total()?.unwrap(), Damping::default())?;
+    /// for shard in &shards {
+    ///     let scores = logra.scores(&shards[1], shard)?;
+    ///     assert_eq!(scores.ncols(), shard[0].n_examples());
+    /// }
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn of_moments(projection: LoGraProjection, moments: &GramAccumulator, damping: Damping) -> Result<Self> {
+        projection.spec().check_projection(moments.spec())?;
+        Self::of_means(projection, moments.means()?, damping)
+    }
+
+    fn of_means(projection: LoGraProjection, means: Vec<Array2<f64>>, damping: Damping) -> Result<Self> {
+        let invert = |mut gram: Array2<f64>| {
             let damping = resolve(damping, mean_eigenvalue(&gram))?;
             gram.diag_mut().iter_mut().for_each(|x| *x += damping);
-            let factor = Cholesky::new(&gram, "the Fisher matrix of projected gradients")?;
-            Ok(Layer { input, output, damping, factor })
+            Ok(Inverse { damping, factor: Cholesky::new(&gram, "the Fisher matrix of projected gradients")? })
         };
-        Ok(Self { layers: train.iter().enumerate().map(fit).collect::<Result<_>>()? })
+        let layers = means.into_iter().map(invert).collect::<Result<_>>()?;
+        Ok(Self { projection, layers })
     }
 
     /// Damping of each layer.
@@ -103,13 +133,40 @@ impl LoGra {
     /// Projected gradients of each layer, `(examples, k_out k_in)`: what is worth storing for a corpus.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for other layers than those of the fit,
-    /// [`Error::TooLarge`](crate::Error::TooLarge).
+    /// [`Error::Shape`](crate::Error::Shape) for other layers than those of the fit, [`Error::TooLarge`](crate::Error::TooLarge).
     pub fn features<T: Scalar>(&self, layers: &[LayerRows<'_, T>]) -> Result<Vec<Array2<f64>>> {
-        crate::error::check_length("layers", layers.len(), self.layers.len())?;
-        check_layers("layers", layers)?;
-        let both = layers.iter().zip(&self.layers);
-        both.map(|(rows, layer)| project_sides(rows, &layer.input, &layer.output)).collect()
+        self.projection.features(layers)
+    }
+
+    /// Queries of stored features, each as [`LoGra::features`] gives them, ready for the examples of any shard.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape).
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::influence::estimators::{LoGra, LoGraInit};
+    /// use limpid::influence::{Damping, Examples, LayerRows};
+    /// use ndarray::array;
+    ///
+    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
+    /// let rows = [LayerRows::new(&a, &g, Examples::EachRow)?];
+    /// let logra = LoGra::fit(&rows, LoGraInit::PrincipalComponents { rank: 2 }, Damping::Absolute(1.0))?;
+    /// let stored = logra.features(&rows)?;
+    /// let queries = logra.queries(&stored)?;
+    /// // as often as there are shards; the queries are solved once
+    /// assert_eq!(queries.scores(&stored)?, logra.scores(&rows, &rows)?);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn queries(&self, features: &[Array2<f64>]) -> Result<LoGraQueries> {
+        check_length("layers of the query", features.len(), self.layers.len())?;
+        let q = features.first().map_or(0, Array2::nrows);
+        let both = features.iter().zip(&self.layers).zip(self.projection.spec().dimensions);
+        let solve = |((features, layer), k): ((&Array2<f64>, &Inverse), usize)| {
+            check_shape("query features", features, &[q, k])?;
+            solve_rows(&layer.factor, features.clone())
+        };
+        Ok(LoGraQueries { solved: both.map(solve).collect::<Result<_>>()? })
     }
 
     /// Scores of stored features, each as [`LoGra::features`] gives them, `(queries, examples)`.
@@ -117,17 +174,7 @@ impl LoGra {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape), [`Error::TooLarge`](crate::Error::TooLarge) beyond 2²⁸ scores.
     pub fn feature_scores(&self, query: &[Array2<f64>], train: &[Array2<f64>]) -> Result<Array2<f64>> {
-        crate::error::check_length("layers of the query", query.len(), self.layers.len())?;
-        crate::error::check_length("layers of the examples", train.len(), self.layers.len())?;
-        let (q, n) = (query.first().map_or(0, Array2::nrows), train.first().map_or(0, Array2::nrows));
-        check_limit("scores", q.saturating_mul(n), MAX_VALUES)?;
-        let mut scores = Array2::zeros((q, n));
-        for ((query, train), layer) in query.iter().zip(train).zip(&self.layers) {
-            crate::error::check_shape("query features", query, &[q, query.ncols()])?;
-            crate::error::check_shape("features", train, &[n, query.ncols()])?;
-            scores += &product(&solve_rows(&layer.factor, query.clone())?, &train.t())?;
-        }
-        Ok(scores)
+        self.queries(query)?.scores(train)
     }
 
     /// Scores of `train` for `query`, `(queries, examples)`; no minus sign, no `1/N`.
@@ -140,55 +187,60 @@ impl LoGra {
     }
 }
 
-/// Projections of the inputs and of the gradients of one layer.
-fn directions<T: Scalar>(
-    number: usize,
-    rows: &LayerRows<'_, T>,
-    init: LoGraInit,
-) -> Result<(Array2<f64>, Array2<f64>)> {
-    let rank = match init {
-        LoGraInit::Random(projection) => projection.k,
-        LoGraInit::PrincipalComponents { rank } => rank.min(rows.d_in().max(rows.d_out())),
-    };
-    check_each("rank", &[rank as f64], ">= 1", |rank: f64| rank >= 1.0)?;
-    check_limit("dimensions of a layer", rank.saturating_mul(rank), MAX_DIMENSIONS)?;
-    if let LoGraInit::Random(projection) = init {
-        let input = projection.rows(number, Side::Input, 0, rows.d_in())?;
-        return Ok((input, projection.rows(number, Side::Output, 0, rows.d_out())?));
+/// Queries of a `LoGra`: `(H + λ)⁻¹ φ_q` of every layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoGraQueries {
+    /// `(queries, k)` each.
+    solved: Vec<Array2<f64>>,
+}
+
+impl LoGraQueries {
+    /// Scores of the features of some examples, each as [`LoGra::features`] gives them, `(queries, examples)`: those of the
+    /// whole corpus, to the bit, whichever shard it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::TooLarge`](crate::Error::TooLarge) beyond 2²⁸ scores.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::influence::estimators::{LoGra, LoGraInit};
+    /// use limpid::influence::{Damping, Examples, LayerRows};
+    /// use ndarray::array;
+    ///
+    /// let (a, g) = (array![[1.0, 0.0], [0.0, 2.0]], array![[1.0], [1.0]]);
+    /// let (b, h) = (array![[3.0, 1.0]], array![[-1.0]]);
+    /// let first = [LayerRows::new(&a, &g, Examples::EachRow)?];
+    /// let second = [LayerRows::new(&b, &h, Examples::EachRow)?];
+    /// let logra = LoGra::fit(&first, LoGraInit::PrincipalComponents { rank: 2 }, Damping::Absolute(1.0))?;
+    /// let queries = logra.queries(&logra.features(&first)?)?;
+    /// // (1, 0) by -(3, 1) over 1/2 + 1
+    /// assert!((queries.scores(&logra.features(&second)?)?[[0, 0]] + 2.0).abs() < 1e-12);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn scores(&self, features: &[Array2<f64>]) -> Result<Array2<f64>> {
+        check_length("layers of the examples", features.len(), self.solved.len())?;
+        let q = self.solved.first().map_or(0, Array2::nrows);
+        let n = features.first().map_or(0, Array2::nrows);
+        check_limit("scores", q.saturating_mul(n), MAX_VALUES)?;
+        let mut scores = Array2::zeros((q, n));
+        for (features, solved) in features.iter().zip(&self.solved) {
+            check_shape("features", features, &[n, solved.ncols()])?;
+            scores += &product(solved, &features.t())?;
+        }
+        Ok(scores)
     }
-    let mut covariance = CovarianceAccumulator::new(LayerSpec::of(number as u64, rows))?;
-    covariance.update(rows)?;
-    let basis = EigenBasis::new(&covariance)?;
-    let first = |factor: &FactorBasis| {
-        let size = factor.size();
-        // eigenvalues ascend
-        let columns: Vec<usize> = (size - rank.min(size)..size).rev().collect();
-        factor.vectors().select(Axis(1), &columns)
-    };
-    Ok((first(basis.activation()), first(basis.gradient())))
-}
-
-/// `Σ_e w_e φ_e φ_eᵀ / Σ_e w_e` of `features: (n, k)`.
-pub(super) fn second_moment(features: &Array2<f64>, weights: &[f64]) -> Result<Array2<f64>> {
-    check_limit("dimensions of a layer", features.ncols(), MAX_DIMENSIONS)?;
-    let total: f64 = weights.iter().sum();
-    check_each("sum of the weights", &[total], "> 0", |x: f64| x > 0.0)?;
-    let shares: Array1<f64> = weights.iter().map(|weight| weight / total).collect();
-    product(&(features * shares.insert_axis(Axis(1))).t(), features)
-}
-
-/// Mean of the diagonal.
-pub(super) fn mean_eigenvalue(gram: &Array2<f64>) -> f64 {
-    gram.diag().sum() / gram.nrows().max(1) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::influence::estimators::testing::{layers, noise_layers};
-    use crate::influence::estimators::{DualFisher, Entries};
+    use crate::influence::estimators::projection::{Projection, project_sides};
+    use crate::influence::estimators::testing::{Data, layers, noise_layers, part};
+    use crate::influence::estimators::{DualFisher, Entries, GramSpec};
+    use crate::influence::{CovarianceAccumulator, EigenBasis, LayerSpec};
+    use crate::math::merge::Shards;
     use crate::{Error, Seed};
-    use ndarray::array;
+    use ndarray::{Array1, Axis, Slice, array, concatenate};
 
     #[test]
     fn with_all_directions_each_layer_is_exact() {
@@ -220,6 +272,84 @@ mod tests {
         assert!(principal > 0.95 * all && principal <= all * (1.0 + 1e-12), "{principal} {all}");
         let random = LoGraInit::Random(Projection { seed: Seed(1), entries: Entries::Normal, k: 2 });
         assert!(kept(random) > 0.0);
+    }
+
+    /// Moments of these examples under `projection`.
+    fn moments(projection: &LoGraProjection, data: &[Data]) -> GramAccumulator {
+        let mut moments = GramAccumulator::new(projection.spec()).unwrap();
+        projection.accumulate(&layers(data), &mut moments).unwrap();
+        moments
+    }
+
+    #[test]
+    fn a_corpus_in_shards_has_the_scores_of_one_call() {
+        let (data, other) = (noise_layers(21, 1), noise_layers(3, 2));
+        let shards = [(0, 4), (4, 13), (13, 21)].map(|(from, to)| part(&data, from, to));
+        let random = Projection { seed: Seed(1), entries: Entries::Normal, k: 2 };
+        let mut bases = Vec::new();
+        for (layer, rows) in layers(&data).iter().enumerate() {
+            let mut covariance = CovarianceAccumulator::new(LayerSpec::of(layer as u64, rows)).unwrap();
+            shards.iter().for_each(|shard| covariance.update(&layers(shard)[layer]).unwrap());
+            bases.push(EigenBasis::new(&covariance).unwrap());
+        }
+        let principal = LoGraProjection::principal(&bases, 2).unwrap();
+        let random_projection = LoGraProjection::random(random, &[(4, 2), (3, 3)]).unwrap();
+        let cases = [
+            (random_projection, LoGraInit::Random(random), 1e-12),
+            // the covariances are sums in another order too
+            (principal, LoGraInit::PrincipalComponents { rank: 2 }, 1e-10),
+        ];
+        for (projection, init, tolerance) in cases {
+            let mut seen = Shards::default();
+            (0..).zip(&shards).for_each(|(number, shard)| seen.insert(number, moments(&projection, shard)).unwrap());
+            let total = seen.total().unwrap().unwrap();
+            let logra = LoGra::of_moments(projection, &total, Damping::default()).unwrap();
+            let queries = logra.queries(&logra.features(&layers(&other)).unwrap()).unwrap();
+            let expected = LoGra::fit(&layers(&data), init, Damping::default()).unwrap();
+            let expected = expected.scores(&layers(&other), &layers(&data)).unwrap();
+            let scores =
+                shards.each_ref().map(|shard| queries.scores(&logra.features(&layers(shard)).unwrap()).unwrap());
+            let scores = concatenate(Axis(1), &scores.each_ref().map(|scores| scores.view())).unwrap();
+            assert!((&scores - &expected).iter().zip(&expected).all(|(e, s)| e.abs() < tolerance * (1.0 + s.abs())));
+        }
+    }
+
+    #[test]
+    fn one_shard_is_one_call_to_the_bit_where_no_weight_is_rounded() {
+        // an eighth is a number in binary
+        let data = noise_layers(8, 1);
+        let random = Projection::new(2, Seed(1));
+        let projection = LoGraProjection::random(random, &[(4, 2), (3, 3)]).unwrap();
+        let total = moments(&projection, &data);
+        let logra = LoGra::of_moments(projection, &total, Damping::default()).unwrap();
+        let train = layers(&data);
+        assert_eq!(logra, LoGra::fit(&train, LoGraInit::Random(random), Damping::default()).unwrap());
+        let all = logra.scores(&train, &train).unwrap();
+        let part = logra.scores(&train, &layers(&part(&data, 5, 8))).unwrap();
+        assert_eq!(part, all.slice_axis(Axis(1), Slice::from(5..)));
+    }
+
+    #[test]
+    fn moments_of_another_projection_are_refused() {
+        let data = noise_layers(8, 1);
+        let [ours, other] =
+            [1, 2].map(|seed| LoGraProjection::random(Projection::new(2, Seed(seed)), &[(4, 2), (3, 3)]).unwrap());
+        let mut found = moments(&ours, &data);
+        let refused = Error::Unsupported { what: "moments of another projection" };
+        assert_eq!(other.accumulate(&layers(&data), &mut found), Err(refused));
+        assert_eq!(LoGra::of_moments(other, &found, Damping::default()), Err(refused));
+        let fewer = LoGraProjection::random(Projection::new(2, Seed(1)), &[(4, 2)]).unwrap();
+        assert!(matches!(LoGra::of_moments(fewer, &found, Damping::default()), Err(Error::Shape { .. })));
+        let empty = GramAccumulator::new(ours.spec()).unwrap();
+        assert!(matches!(LoGra::of_moments(ours.clone(), &empty, Damping::default()), Err(Error::Empty { .. })));
+        // checkpoints are the caller's
+        let later = GramAccumulator::new(GramSpec { checkpoint: 9, ..ours.spec() });
+        let mut later = later.unwrap();
+        ours.accumulate(&layers(&data), &mut later).unwrap();
+        let logra = LoGra::of_moments(ours, &later, Damping::default()).unwrap();
+        let features = logra.features(&layers(&data)).unwrap();
+        assert!(matches!(logra.queries(&features[..1]), Err(Error::Shape { .. })));
+        assert!(matches!(logra.queries(&features).unwrap().scores(&features[..1]), Err(Error::Shape { .. })));
     }
 
     #[test]

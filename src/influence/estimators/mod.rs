@@ -13,6 +13,8 @@
 //! | [`TrackStar`] | the root of it on both sides, and a cosine | the same |
 //! | [`similarity`] | nothing: activations alone | one product |
 //!
+//! [`Trak`], [`LoGra`] and [`TrackStar`] also take a corpus in shards: a [`GramAccumulator`] sums what they invert.
+//!
 //! Gradients as vectors are laid out layer after layer, each row-major `(d_out, d)` with the bias in the last column. Scores
 //! have no minus sign and no `1/N`.
 
@@ -20,10 +22,13 @@ mod conjugate_gradient;
 mod datainf;
 mod dual;
 mod factored;
+mod gram;
+mod gram_spec;
 mod lanczos;
 mod layers;
 mod lissa;
 mod logra;
+mod logra_projection;
 mod operator;
 mod projection;
 mod similarity;
@@ -37,13 +42,16 @@ pub use conjugate_gradient::{CgSolution, ConjugateGradient};
 pub use datainf::{DataInf, datainf};
 pub use dual::DualFisher;
 pub use factored::Factored;
+pub use gram::GramAccumulator;
+pub use gram_spec::{GramSpec, ProjectionId};
 pub use lanczos::{Complement, Lanczos, LowRankCurvature};
 pub use layers::{gradients, solution_scores};
 pub use lissa::{Lissa, LissaDamping, LissaScale, LissaSolution, largest_eigenvalue};
-pub use logra::{LoGra, LoGraInit};
+pub use logra::{LoGra, LoGraQueries};
+pub use logra_projection::{LoGraInit, LoGraProjection};
 pub use operator::{BatchOperator, Damped, FisherOperator, LinearOperator, OperatorFn};
 pub use projection::{Entries, Projection, Side, project_sides};
 pub use similarity::{Similarity, most_similar, similarity};
 pub use tracin::{Checkpoint, tracin, tracin_embeddings, tracin_self};
-pub use track_star::{TrackStar, TrackStarEmbeddings};
-pub use trak::{Margins, Trak};
+pub use track_star::{TrackStar, TrackStarEmbeddings, TrackStarWhitening};
+pub use trak::{Margins, Trak, TrakQueries};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use crate::influence::testing::noise;
 use crate::influence::{Bias, Examples, LayerRows};
@@ -28,6 +28,16 @@ pub(crate) fn noise_layers_of(sizes: [(usize, usize); 2], n: usize, seed: u64) -
             (noise(rows, d_in, item), noise(rows, d_out, item + 1), examples.clone(), n)
         })
         .collect()
+}
+
+/// The examples `from..to`.
+pub(crate) fn part(data: &[Data], from: usize, to: usize) -> Vec<Data> {
+    let of = |(a, g, examples, _): &Data| {
+        let rows: Vec<usize> = (0..examples.len()).filter(|&row| (from..to).contains(&examples[row])).collect();
+        let examples = rows.iter().map(|&row| examples[row] - from).collect();
+        (a.select(Axis(0), &rows), g.select(Axis(0), &rows), examples, to - from)
+    };
+    data.iter().map(of).collect()
 }
 
 /// The rows with a bias.

@@ -9,20 +9,24 @@
 //! The two means are multiplied, as in the paper: it is not the mean of the products. `ΦᵀΦ` is a sum over the examples, and
 //! scores are not rescaled. With fewer examples than dimensions it is singular, and needs `λ`.
 //!
+//! A corpus in shards takes two passes at each checkpoint: the first sums `ΦᵀΦ` of all shards in a [`GramAccumulator`], of
+//! which [`TrakQueries`] are made; the second adds them to a [`Trak`] of each shard with [`Trak::add_shard`].
+//!
 //! Source: Park et al., "TRAK: Attributing Model Behavior at Scale" (arXiv 2303.14186), section 3.
 
+use alloc::vec;
 use alloc::vec::Vec;
+use core::slice;
 
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 
+use super::gram::GramAccumulator;
+use super::gram_spec::GramSpec;
 use super::layers::MAX_VALUES;
 use crate::error::{check_each, check_finite, check_length, check_limit, check_shape};
 use crate::math::gemm::product;
 use crate::math::solve::Cholesky;
 use crate::{Error, Result, Scalar};
-
-/// Most dimensions `k`: the factor of the matrix takes the third power of it.
-const MAX_DIMENSIONS: usize = 1 << 14;
 
 /// Scores in the making, checkpoint by checkpoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +45,7 @@ impl Trak {
     /// # Errors
     /// [`Error::OutOfRange`] for a regularisation that is negative or not finite, [`Error::TooLarge`] beyond 2²⁸ scores.
     pub fn new(q: usize, n: usize, regularisation: f64) -> Result<Self> {
-        check_each("regularisation", &[regularisation], "finite and >= 0", |x: f64| x >= 0.0 && x.is_finite())?;
+        check_regularisation(regularisation)?;
         check_limit("scores", q.saturating_mul(n), MAX_VALUES)?;
         Ok(Self { regularisation, checkpoints: 0, kernel: Array2::zeros((q, n)), weights: Array1::zeros(n) })
     }
@@ -70,20 +74,75 @@ impl Trak {
         query_features: &ArrayRef2<T>,
         weights: &ArrayRef1<T>,
     ) -> Result<()> {
-        let (q, n) = self.kernel.dim();
         let k = features.ncols();
-        check_shape("features", features, &[n, k])?;
-        check_shape("query features", query_features, &[q, k])?;
+        self.check(features, query_features.nrows(), weights)?;
+        check_shape("query features", query_features, &[query_features.nrows(), k])?;
+        check_finite("query features", query_features)?;
+        let mut moments = GramAccumulator::new(GramSpec::unnamed(vec![k]))?;
+        let [features, query] = [features, query_features].map(|x| x.mapv(Scalar::as_f64));
+        moments.update_double(slice::from_ref(&features), None)?;
+        let sum = moments.into_sums().pop().unwrap_or_default();
+        let queries = TrakQueries::solve(sum, query, self.regularisation)?;
+        self.add_solved(&queries, &features, weights)
+    }
+
+    /// Adds a checkpoint of which these examples are one shard: the queries come from the moments of all shards, and
+    /// `features: (n, k)` and `weights: (n)` are those of [`Trak::add`]. The kernel is the one of all shards in one call, to
+    /// the bit where the moments are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Unsupported`] for queries of another regularisation. Nothing is added
+    /// then.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::Seed;
+    /// use limpid::influence::estimators::{GramAccumulator, GramSpec, Projection, Trak, TrakQueries};
+    /// use ndarray::array;
+    ///
+    /// let spec = GramSpec::of_gradients(Projection::new(2, Seed(0)));
+    /// let shards = [array![[1.0, 0.0], [0.0, 1.0]], array![[1.0, 1.0]]];
+    /// let mut moments = GramAccumulator::new(spec.clone())?;
+    /// for features in &shards {
+    ///     moments.update(std::slice::from_ref(features), None)?;
+    /// }
+    /// let queries = TrakQueries::new(&moments, &spec, &array![[1.0, 2.0]], 0.0)?;
+    /// let mut last = Trak::new(1, 1, 0.0)?;
+    /// last.add_shard(&queries, &shards[1], &array![0.1])?;
+    /// assert!((last.scores().unwrap()[[0, 0]] - 0.1).abs() < 1e-15);
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn add_shard<T: Scalar>(
+        &mut self,
+        queries: &TrakQueries,
+        features: &ArrayRef2<T>,
+        weights: &ArrayRef1<T>,
+    ) -> Result<()> {
+        if self.regularisation != queries.regularisation {
+            return Err(Error::Unsupported { what: "queries of another regularisation" });
+        }
+        self.check(features, queries.solved.nrows(), weights)?;
+        check_shape("features", features, &[features.nrows(), queries.solved.ncols()])?;
+        self.add_solved(queries, &features.mapv(Scalar::as_f64), weights)
+    }
+
+    /// Checks the examples of a checkpoint, and that the queries are as many as here.
+    fn check<T: Scalar>(&self, features: &ArrayRef2<T>, queries: usize, weights: &ArrayRef1<T>) -> Result<()> {
+        let (q, n) = self.kernel.dim();
+        check_shape("features", features, &[n, features.ncols()])?;
+        check_length("query features", queries, q)?;
         check_shape("weights", weights, &[n])?;
         check_finite("features", features)?;
-        check_finite("query features", query_features)?;
-        check_finite("weights", weights)?;
-        check_limit("dimensions", k, MAX_DIMENSIONS)?;
-        let [features, query] = [features, query_features].map(|x| x.mapv(Scalar::as_f64));
-        let mut gram = product(&features.t(), &features)?;
-        gram.diag_mut().iter_mut().for_each(|x| *x += self.regularisation);
-        let solved = solve_rows(&Cholesky::new(&gram, "the sum of outer products of the features")?, query)?;
-        self.kernel += &product(&solved, &features.t())?;
+        check_finite("weights", weights)
+    }
+
+    fn add_solved<T: Scalar>(
+        &mut self,
+        queries: &TrakQueries,
+        features: &Array2<f64>,
+        weights: &ArrayRef1<T>,
+    ) -> Result<()> {
+        self.kernel += &product(&queries.solved, &features.t())?;
         self.weights += &weights.mapv(Scalar::as_f64);
         self.checkpoints += 1;
         Ok(())
@@ -116,6 +175,63 @@ impl Trak {
         self.checkpoints += other.checkpoints;
         Ok(())
     }
+}
+
+/// Queries of one checkpoint, ready for the examples of any shard: `(ΦᵀΦ + λ)⁻¹ φ(q)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrakQueries {
+    regularisation: f64,
+    /// `(q, k)`.
+    solved: Array2<f64>,
+}
+
+impl TrakQueries {
+    /// Queries of `query_features: (q, k)`, projected as `spec` says, beside the `moments` of all shards; `λ =
+    /// regularisation`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for moments of another projection or checkpoint, [`Error::Shape`], [`Error::NotFinite`],
+    /// [`Error::Empty`] where nothing was added to the moments, [`Error::OutOfRange`] for a regularisation that is negative or
+    /// not finite, [`Error::Singular`] where there are fewer examples than dimensions and no regularisation.
+    ///
+    /// # Example
+    /// ```
+    /// use limpid::{Error, Seed};
+    /// use limpid::influence::estimators::{GramAccumulator, GramSpec, Projection, TrakQueries};
+    /// use ndarray::array;
+    ///
+    /// let [ours, other] = [0, 1].map(|seed| GramSpec::of_gradients(Projection::new(2, Seed(seed))));
+    /// let mut moments = GramAccumulator::new(ours.clone())?;
+    /// moments.update(&[array![[1.0, 0.0], [0.0, 1.0]]], None)?;
+    /// assert!(TrakQueries::new(&moments, &ours, &array![[1.0, 2.0]], 0.0).is_ok());
+    /// let refused = TrakQueries::new(&moments, &other, &array![[1.0, 2.0]], 0.0);
+    /// assert_eq!(refused, Err(Error::Unsupported { what: "moments of another projection" }));
+    /// # Ok::<(), limpid::Error>(())
+    /// ```
+    pub fn new<T: Scalar>(
+        moments: &GramAccumulator,
+        spec: &GramSpec,
+        query_features: &ArrayRef2<T>,
+        regularisation: f64,
+    ) -> Result<Self> {
+        check_regularisation(regularisation)?;
+        spec.check_same(moments.spec())?;
+        check_length("layers of the moments", moments.spec().dimensions.len(), 1)?;
+        let sum = moments.sum(0)?;
+        check_shape("query features", query_features, &[query_features.nrows(), sum.nrows()])?;
+        check_finite("query features", query_features)?;
+        Self::solve(sum.clone(), query_features.mapv(Scalar::as_f64), regularisation)
+    }
+
+    fn solve(mut sum: Array2<f64>, query: Array2<f64>, regularisation: f64) -> Result<Self> {
+        sum.diag_mut().iter_mut().for_each(|x| *x += regularisation);
+        let factor = Cholesky::new(&sum, "the sum of outer products of the features")?;
+        Ok(Self { regularisation, solved: solve_rows(&factor, query)? })
+    }
+}
+
+fn check_regularisation(regularisation: f64) -> Result<()> {
+    check_each("regularisation", &[regularisation], "finite and >= 0", |x: f64| x >= 0.0 && x.is_finite())
 }
 
 /// Turns every row of `right` into the solution of its system.
@@ -184,8 +300,10 @@ impl Margins {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Seed;
+    use crate::influence::estimators::Projection;
     use crate::influence::testing::noise;
-    use ndarray::array;
+    use ndarray::{Slice, array};
 
     #[test]
     fn the_gradient_of_the_margin_is_a_derivative() {
@@ -231,5 +349,69 @@ mod tests {
         assert!(
             one.merge(&Trak::new(2, 6, 0.2).unwrap()).is_err() && one.merge(&Trak::new(2, 5, 0.1).unwrap()).is_err()
         );
+    }
+
+    #[test]
+    fn a_corpus_in_shards_has_the_scores_of_one_call() {
+        let (q, n, cuts) = (3, 17, [(0, 6), (6, 7), (7, 17)]);
+        let rows = |x: &Array2<f64>, (from, to)| x.slice_axis(Axis(0), Slice::from(from..to)).to_owned();
+        let mut whole = Trak::new(q, n, 0.3).unwrap();
+        // with moments of one call, and with moments of shards
+        let mut traks = cuts.map(|(from, to)| [(); 2].map(|()| Trak::new(q, to - from, 0.3).unwrap()));
+        for checkpoint in 0..2 {
+            let (k, item) = (4 + checkpoint, 10 * checkpoint as u64);
+            let (features, query) = (noise(n, k, item), noise(q, k, item + 1));
+            let weights = noise(n, 1, item + 2).mapv(f64::abs).remove_axis(Axis(1));
+            whole.add(&features, &query, &weights).unwrap();
+            let spec = GramSpec { checkpoint: item, ..GramSpec::of_gradients(Projection::new(k, Seed(0))) };
+            let [mut once, mut parts] = [(); 2].map(|()| GramAccumulator::new(spec.clone()).unwrap());
+            once.update(slice::from_ref(&features), None).unwrap();
+            cuts.iter().for_each(|&cut| parts.update(&[rows(&features, cut)], None).unwrap());
+            let queries = [once, parts].map(|moments| TrakQueries::new(&moments, &spec, &query, 0.3).unwrap());
+            for (traks, (from, to)) in traks.iter_mut().zip(cuts) {
+                let weights = weights.slice_axis(Axis(0), Slice::from(from..to));
+                for (trak, queries) in traks.iter_mut().zip(&queries) {
+                    trak.add_shard(queries, &rows(&features, (from, to)), &weights).unwrap();
+                }
+            }
+        }
+        let expected = whole.scores().unwrap();
+        for ([once, parts], (from, to)) in traks.iter().zip(cuts) {
+            let expected = expected.slice_axis(Axis(1), Slice::from(from..to));
+            assert_eq!(once.scores().unwrap(), expected);
+            let error = parts.scores().unwrap() - expected;
+            assert!(error.iter().all(|e| e.abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let spec = GramSpec::of_gradients(Projection::new(2, Seed(0)));
+        let mut moments = GramAccumulator::new(spec.clone()).unwrap();
+        let query = noise(1, 2, 0);
+        assert!(matches!(TrakQueries::new(&moments, &spec, &query, 0.1), Err(Error::Empty { .. })));
+        moments.update(&[noise(5, 2, 1)], None).unwrap();
+        let later = GramSpec { checkpoint: 1, ..spec.clone() };
+        let refused = Error::Unsupported { what: "moments of another checkpoint" };
+        assert_eq!(TrakQueries::new(&moments, &later, &query, 0.1), Err(refused));
+        assert!(matches!(TrakQueries::new(&moments, &spec, &noise(1, 3, 0), 0.1), Err(Error::Shape { .. })));
+        assert!(matches!(TrakQueries::new(&moments, &spec, &query, -0.1), Err(Error::OutOfRange { .. })));
+        let wide = GramSpec { dimensions: vec![2, 2], ..spec.clone() };
+        let layers = GramAccumulator::new(wide.clone()).unwrap();
+        assert!(matches!(TrakQueries::new(&layers, &wide, &query, 0.1), Err(Error::Shape { .. })));
+        let queries = TrakQueries::new(&moments, &spec, &query, 0.1).unwrap();
+        let mut trak = Trak::new(1, 3, 0.1).unwrap();
+        let (features, weights) = (noise(3, 2, 2), array![0.1, 0.2, 0.3]);
+        assert!(matches!(trak.add_shard(&queries, &noise(3, 1, 2), &weights), Err(Error::Shape { .. })));
+        assert!(matches!(trak.add_shard(&queries, &noise(2, 2, 2), &weights), Err(Error::Shape { .. })));
+        assert!(matches!(
+            trak.add_shard(&queries, &features, &array![f64::NAN, 0.0, 0.0]),
+            Err(Error::NotFinite { .. })
+        ));
+        assert_eq!(trak, Trak::new(1, 3, 0.1).unwrap());
+        let other = Trak::new(1, 3, 0.2).unwrap().add_shard(&queries, &features, &weights);
+        assert!(matches!(other, Err(Error::Unsupported { .. })));
+        assert!(Trak::new(2, 3, 0.1).unwrap().add_shard(&queries, &features, &weights).is_err());
+        assert!(trak.add_shard(&queries, &features, &weights).is_ok());
     }
 }

@@ -184,10 +184,10 @@ fn add_present<T: Scalar, S: Simd, const P: usize>(
     sums: &mut [T],
 ) {
     let mut total = [[Vector::<T, S>::splat(simd, T::zero()); VECTORS]; P];
-    for p in 0..P {
-        for v in 0..VECTORS {
+    for (p, total) in total.iter_mut().enumerate() {
+        for (v, total) in total.iter_mut().enumerate() {
             let at = (p * VECTORS + v) * T::LANES;
-            total[p][v] = Vector::<T, S>::from_slice(simd, &sums[at..at + T::LANES]);
+            *total = Vector::<T, S>::from_slice(simd, &sums[at..at + T::LANES]);
         }
     }
     while present != 0 {
@@ -202,10 +202,10 @@ fn add_present<T: Scalar, S: Simd, const P: usize>(
             }
         }
     }
-    for p in 0..P {
-        for v in 0..VECTORS {
+    for (p, total) in total.iter().enumerate() {
+        for (v, total) in total.iter().enumerate() {
             let at = (p * VECTORS + v) * T::LANES;
-            total[p][v].store_slice(&mut sums[at..at + T::LANES]);
+            total.store_slice(&mut sums[at..at + T::LANES]);
         }
     }
 }

@@ -18,7 +18,6 @@ use ndarray::{Array2, ArrayRef2, ArrayView1};
 
 use crate::attribution::baseline::check_background;
 use crate::attribution::{Baseline, Batch};
-use crate::math::simd::{Simd, dispatch, level};
 use crate::{Dims, Error, Result, Scalar};
 
 /// What stands in for absent features, what the players are, and how the model's values are read.
@@ -152,11 +151,11 @@ impl Players {
     pub(crate) fn select<T: Scalar>(&self, words: &[u64], present: &[T], absent: &[T], row: &mut [T]) {
         if self.single {
             let parts = row.chunks_mut(64).zip(present.chunks(64)).zip(absent.chunks(64));
-            dispatch!(level(), simd => {
-                for (((row, present), absent), &word) in parts.zip(words) {
-                    choose(simd, word, present, absent, row);
+            for (((row, present), absent), &word) in parts.zip(words) {
+                for (bit, (slot, (&here, &gone))) in row.iter_mut().zip(present.iter().zip(absent)).enumerate() {
+                    *slot = if word >> bit & 1 == 1 { here } else { gone };
                 }
-            });
+            }
             return;
         }
         for &(player, start, end) in &self.runs {
@@ -170,31 +169,6 @@ impl Players {
         self.of_feature.iter().map(move |&player| values[player])
     }
 }
-
-/// `present` where `word` has a bit and `absent` elsewhere, of up to 64 numbers.
-#[inline(always)]
-fn choose<T: Scalar, S: Simd>(_: S, word: u64, present: &[T], absent: &[T], row: &mut [T]) {
-    let (present, absent) = (&present[..row.len()], &absent[..row.len()]);
-    // a bit on its own is compared in vector lanes; a shift by the lane is not to be had everywhere
-    for (half, row) in row.chunks_mut(32).enumerate() {
-        let bits = u32::try_from(word >> (32 * half) & u64::from(u32::MAX)).unwrap_or(0);
-        let from = 32 * half;
-        for (i, slot) in row.iter_mut().enumerate() {
-            *slot = if bits & BITS[i] != 0 { present[from + i] } else { absent[from + i] };
-        }
-    }
-}
-
-/// One bit each.
-const BITS: [u32; 32] = {
-    let mut bits = [0; 32];
-    let mut i = 0;
-    while i < 32 {
-        bits[i] = 1 << i;
-        i += 1;
-    }
-    bits
-};
 
 /// The number of groups, none of which may be without features.
 pub(crate) fn check_groups(groups: &[usize]) -> Result<usize> {

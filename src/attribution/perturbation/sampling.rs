@@ -129,12 +129,7 @@ pub(crate) fn sample<T: Scalar, G: Game<T> + ?Sized>(
     let cost = unit.cost();
     let total = sampling.units(play.evaluations, cost as u64)?;
     // the same rounds for every batch size, so that a run stops at the same place
-    let mut round = (ROUND / cost.max(1)).max(1);
-    if sampling.tolerance.is_none() {
-        // nothing ends the run early: as many rounds, none of them nearly empty
-        let rounds = total.div_ceil(round as u64);
-        round = usize::try_from(total.div_ceil(rounds)).unwrap_or(round);
-    }
+    let round = (ROUND / cost.max(1)).max(1);
     let (mut running, mut estimate) = (Running::new(len), alloc::vec![0.0; len]);
     let mut coalitions = Coalitions::new(play.n);
     while running.count < total {

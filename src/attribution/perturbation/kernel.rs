@@ -35,9 +35,9 @@ pub(crate) fn binomial(n: usize, k: usize) -> f64 {
     (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
 }
 
-/// Draws an index with the given weights, whose sum is `total`.
-pub(crate) fn draw(stream: &mut impl Rng, weights: &[f64], total: f64) -> usize {
-    let mut left = uniform::<f64>(stream) * total;
+/// Draws an index with the given weights, which need not be normalised.
+pub(crate) fn draw(stream: &mut impl Rng, weights: &[f64]) -> usize {
+    let mut left = uniform::<f64>(stream) * weights.iter().sum::<f64>();
     for (index, weight) in weights.iter().enumerate() {
         if left < *weight {
             return index;
@@ -86,6 +86,6 @@ mod tests {
         assert!(counts.iter().filter(|&&count| count > 0).all(|&count| (count - 1000_i32).abs() < 150));
         let shares = size_shares(4);
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-15 && (shares[0] / shares[1] - 4.0 / 3.0).abs() < 1e-14);
-        assert_eq!(draw(&mut stream, &[0.0, 1.0, 0.0], 1.0), 1);
+        assert_eq!(draw(&mut stream, &[0.0, 1.0, 0.0]), 1);
     }
 }

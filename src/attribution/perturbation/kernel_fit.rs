@@ -104,10 +104,9 @@ impl Plan {
     fn sample(&mut self, n: usize, shares: &[f64], pairs: usize, seed: Seed) {
         let mut words = vec![0_u64; n.div_ceil(64)];
         let weight = self.sampled_share / (2 * pairs.max(1)) as f64;
-        let total = shares.iter().sum();
         for pair in 0..pairs {
             let mut stream = seed.stream(PAIRS, pair as u64);
-            let size = draw(&mut stream, shares, total) + 1;
+            let size = draw(&mut stream, shares) + 1;
             random_subset(&mut stream, n, size, &mut words);
             self.coalitions.push_words(&words);
             self.coalitions.push_complement(&words);
@@ -186,13 +185,8 @@ impl Terms {
     /// Terms of a coalition, ascending.
     fn of(self, coalition: Coalition<'_>, terms: &mut Vec<usize>) {
         terms.clear();
-        for (at, &word) in coalition.words().iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                terms.push(64 * at + left.trailing_zeros() as usize);
-                left &= left - 1;
-            }
-        }
+        // each member is handed over from within, which is faster than being asked for one by one
+        coalition.members().for_each(|member| terms.push(member));
         if self.with_pairs {
             let members = terms.len();
             for first in 0..members {

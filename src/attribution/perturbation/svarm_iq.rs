@@ -254,7 +254,7 @@ impl Plan {
     /// Draw number `draw`.
     fn drawn(&self, layout: &Layout, draw_number: usize, words: &mut [u64]) {
         let mut stream = self.seed.stream(DRAWS, draw_number as u64);
-        let size = draw(&mut stream, &self.shares, self.shares.iter().sum());
+        let size = draw(&mut stream, &self.shares);
         random_subset(&mut stream, layout.n, size, words);
     }
 

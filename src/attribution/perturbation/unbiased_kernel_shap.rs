@@ -139,7 +139,7 @@ impl<T: Scalar> Unit<T> for Pairs<'_> {
             self.drawn.clear();
         }
         let mut stream = self.seed.stream(PAIRS, unit);
-        let size = draw(&mut stream, &self.shares, self.shares.iter().sum()) + 1;
+        let size = draw(&mut stream, &self.shares) + 1;
         random_subset(&mut stream, coalitions.n_players(), size, &mut self.words);
         self.drawn.push_words(&self.words);
         coalitions.push_words(&self.words);

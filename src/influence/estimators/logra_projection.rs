@@ -23,7 +23,7 @@ use crate::influence::{CovarianceAccumulator, EigenBasis, FactorBasis, LayerRows
 use crate::{Error, Result, Scalar};
 
 /// Most dimensions `k_out k_in` of a layer: the factor of its matrix takes the third power of it.
-pub(super) const MAX_DIMENSIONS: usize = 1 << 13;
+const MAX_DIMENSIONS: usize = 1 << 13;
 
 /// What gradients are projected on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +212,12 @@ impl LoGraProjection {
 /// Checks that a layer with so many directions on each side is not too large.
 fn check_rank(rank: usize) -> Result<()> {
     check_each("rank", &[rank as f64], ">= 1", |rank: f64| rank >= 1.0)?;
-    check_limit("dimensions of a layer", rank.saturating_mul(rank), MAX_DIMENSIONS)
+    check_dimensions(rank)
+}
+
+/// Checks the dimensions that `side` directions on either side make.
+pub(super) fn check_dimensions(side: usize) -> Result<()> {
+    check_limit("dimensions of a layer", side.saturating_mul(side), MAX_DIMENSIONS)
 }
 
 /// Eigenvectors of the `rank` largest eigenvalues, the largest first.

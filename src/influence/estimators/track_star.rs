@@ -22,7 +22,7 @@ use ndarray::{Array2, Axis, Slice};
 use super::gram::{GramAccumulator, mean_eigenvalue, shares};
 use super::gram_spec::{GramSpec, ProjectionId, digest, matrix_words, projection_words};
 use super::layers::{MAX_VALUES, check_layers, check_like, resolve};
-use super::logra_projection::MAX_DIMENSIONS;
+use super::logra_projection::check_dimensions;
 use super::operator::example_weights;
 use super::projection::{Projection, Side, project_sides};
 use super::similarity::{Similarity, similarity};
@@ -121,7 +121,7 @@ impl TrackStar {
     fn check(&self) -> Result<()> {
         check_each("query share", &[self.query_share], "0..=1", |c: f64| (0.0..=1.0).contains(&c))?;
         check_each("epsilon", &[self.epsilon], "finite and > 0", |x: f64| x > 0.0 && (1.0 / x).is_finite())?;
-        check_limit("dimensions of a layer", self.projection.k.saturating_mul(self.projection.k), MAX_DIMENSIONS)
+        check_dimensions(self.projection.k)
     }
 
     /// Which moments belong to these settings, those of checkpoint 0, for so many layers; `second_moments` are those of the

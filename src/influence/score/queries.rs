@@ -85,7 +85,9 @@ impl<T: Scalar> LayerQueries<T> {
         let spec = *inverse.basis().spec();
         spec.check_rows(rows)?;
         let block = rows.block::<f64>(0..rows.n_examples());
-        if let Some(parts) = inverse.separate().filter(|_| block.one_row_each()) {
+        if block.one_row_each()
+            && let Some(parts) = inverse.separate()
+        {
             return Self::separable(inverse, block, parts);
         }
         if block.one_row_each() && settings.rank.is_none() && !comes_back(inverse, rows.n_examples(), settings) {

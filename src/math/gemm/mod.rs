@@ -213,12 +213,7 @@ impl<T: Scalar> Block<'_, '_, T> {
         let (pieces, block_rows) = cut(c, self.n);
         let buffer = block_rows * self.depth.len();
         grow(buffers, pieces.len() * buffer);
-        let mut pieces: Vec<_> = pieces.into_iter().zip(buffers.chunks_mut(buffer)).collect();
-        par::for_each_mut(&mut pieces, |_, ((first, c), left)| {
-            for (block, c) in c.chunks_mut(block_rows * self.n).enumerate() {
-                self.multiply_rows(*first + block * block_rows, c, left);
-            }
-        });
+        self.work(pieces, block_rows, buffers.chunks_mut(buffer), |first, c, left| self.multiply_rows(first, c, left));
     }
 
     /// As [`Self::multiply`] for rows with many zeros.
@@ -228,13 +223,23 @@ impl<T: Scalar> Block<'_, '_, T> {
         grow(buffers, pieces.len() * lengths.0);
         present.resize(present.len().max(pieces.len() * lengths.1), 0);
         let buffers = buffers.chunks_mut(lengths.0).zip(present.chunks_mut(lengths.1));
+        self.work(pieces, block_rows, buffers, |first, c, (sums, present)| {
+            skip::Rows { block: self, first }.multiply(c, sums, present);
+        });
+    }
+
+    /// Calls `rows(first, c, buffer)` for every block of rows; those of a piece share its buffer.
+    fn work<B: Send>(
+        &self,
+        pieces: Vec<(usize, &mut [T])>,
+        block_rows: usize,
+        buffers: impl Iterator<Item = B>,
+        rows: impl Fn(usize, &mut [T], &mut B) + Sync + Send,
+    ) {
         let mut pieces: Vec<_> = pieces.into_iter().zip(buffers).collect();
-        par::for_each_mut(&mut pieces, |_, ((first, c), (sums, present))| {
+        par::for_each_mut(&mut pieces, |_, ((first, c), buffer)| {
             for (block, c) in c.chunks_mut(block_rows * self.n).enumerate() {
-                let first = *first + block * block_rows;
-                let Self { a, right, depth, columns, n, output } = self;
-                let (depth, columns) = (depth.clone(), columns.clone());
-                skip::Piece { a, first, depth, right, n: *n, columns, output: *output }.multiply(c, sums, present);
+                rows(*first + block * block_rows, c, buffer);
             }
         });
     }

@@ -7,9 +7,9 @@
 
 use core::ops::Range;
 
-use super::DEPTH;
 use super::kernel::{Output, VECTORS, width};
 use super::pack::Operand;
+use super::{Block, DEPTH};
 use crate::Scalar;
 use crate::math::simd::{
     Registers, Simd, SimdBase, SimdFloat, SimdMask, Vector, dispatch, level, load_part, registers,
@@ -77,24 +77,16 @@ pub(super) fn all_finite<T: Scalar>(numbers: &[T]) -> bool {
     sums.iter().all(|sum| *sum == T::zero()) && rest.iter().all(|x| x.is_finite())
 }
 
-/// The rows of one piece of work and what they are multiplied by.
-pub(super) struct Piece<'a, 'm, T> {
-    pub(super) a: &'a Operand<'m, T>,
-    /// The first row.
+/// Rows of a block that start at row `first` of all of `C`.
+pub(super) struct Rows<'a, 'm, T> {
+    pub(super) block: &'a Block<'a, 'm, T>,
     pub(super) first: usize,
-    pub(super) depth: Range<usize>,
-    /// Packed panels of `B`.
-    pub(super) right: &'a [T],
-    /// Columns of all of `C`.
-    pub(super) n: usize,
-    pub(super) columns: Range<usize>,
-    pub(super) output: Output,
 }
 
-impl<T: Scalar> Piece<'_, '_, T> {
+impl<T: Scalar> Rows<'_, '_, T> {
     /// Computes the rows `c: (rows, n)` at the columns, in buffers of [`sums`] and [`words`].
     pub(super) fn multiply(&self, c: &mut [T], sums: &mut [T], present: &mut [u64]) {
-        let rows = c.len() / self.n;
+        let rows = c.len() / self.block.n;
         dispatch!(level(), simd => {
             for (row, present) in present.chunks_exact_mut(STRETCHES).take(rows).enumerate() {
                 note(simd, self.line(row), present);
@@ -104,13 +96,13 @@ impl<T: Scalar> Piece<'_, '_, T> {
     }
 
     fn line(&self, row: usize) -> &[T] {
-        &self.a.line(self.first + row)[self.depth.clone()]
+        &self.block.a.line(self.first + row)[self.block.depth.clone()]
     }
 
     /// All strips, the widest that the registers hold first.
     #[inline(always)]
     fn strips<S: Simd>(&self, simd: S, present: &[u64], sums: &mut [T], c: &mut [T]) {
-        let panels = self.columns.len().div_ceil(width::<T>());
+        let panels = self.block.columns.len().div_ceil(width::<T>());
         let mut panel = 0;
         while panels - panel >= WIDEST && registers::<S>() == Registers::Wide {
             self.strip::<S, WIDEST>(simd, present, panel, sums, c);
@@ -133,26 +125,27 @@ impl<T: Scalar> Piece<'_, '_, T> {
     /// All rows at the columns of `P` panels.
     #[inline(always)]
     fn strip<S: Simd, const P: usize>(&self, simd: S, present: &[u64], panel: usize, sums: &mut [T], c: &mut [T]) {
-        let (rows, wide) = (c.len() / self.n, P * width::<T>());
+        let Block { right, depth, columns, n, output, .. } = self.block;
+        let (rows, wide) = (c.len() / n, P * width::<T>());
         let sums = &mut sums[..rows * wide];
         sums.fill(T::zero());
-        for start in (0..self.depth.len()).step_by(STRETCH) {
-            let end = self.depth.len().min(start + STRETCH);
+        for start in (0..depth.len()).step_by(STRETCH) {
+            let end = depth.len().min(start + STRETCH);
             let mut parts: [&[T]; P] = [&[]; P];
             for (p, part) in parts.iter_mut().enumerate() {
-                let from = (panel + p) * width::<T>() * self.depth.len();
-                *part = &self.right[from + start * width::<T>()..from + end * width::<T>()];
+                let from = (panel + p) * width::<T>() * depth.len();
+                *part = &right[from + start * width::<T>()..from + end * width::<T>()];
             }
             for (row, sums) in sums.chunks_exact_mut(wide).enumerate() {
                 let present = present[row * STRETCHES + start / STRETCH];
                 add_present::<T, S, P>(simd, parts, &self.line(row)[start..end], present, sums);
             }
         }
-        let first = self.columns.start + panel * width::<T>();
-        let live = first..self.columns.end.min(first + wide);
-        for (c, sums) in c.chunks_exact_mut(self.n).zip(sums.chunks_exact(wide)) {
+        let first = columns.start + panel * width::<T>();
+        let live = first..columns.end.min(first + wide);
+        for (c, sums) in c.chunks_exact_mut(*n).zip(sums.chunks_exact(wide)) {
             let out = &mut c[live.clone()];
-            match self.output {
+            match output {
                 Output::Store => out.copy_from_slice(&sums[..out.len()]),
                 Output::Add => out.iter_mut().zip(sums).for_each(|(out, &sum)| *out += sum),
             }

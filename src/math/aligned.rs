@@ -7,7 +7,7 @@ use core::ops::{Deref, DerefMut};
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
 
-/// A fixed number of scalars, aligned to [`LINE`] bytes.
+/// Scalars aligned to [`LINE`] bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned<T> {
     data: Vec<T>,
@@ -15,7 +15,21 @@ pub(crate) struct Aligned<T> {
     len: usize,
 }
 
+impl<T> Aligned<T> {
+    /// No elements.
+    pub(crate) const fn new() -> Self {
+        Self { data: Vec::new(), start: 0, len: 0 }
+    }
+}
+
 impl<T: Clone + Default> Aligned<T> {
+    /// At least `len` elements; if there are fewer, zeros take their place.
+    pub(crate) fn grow(&mut self, len: usize) {
+        if self.len < len {
+            *self = Self::zeros(len);
+        }
+    }
+
     /// `len` defaults: zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let data = vec![T::default(); len + LINE / size_of::<T>()];

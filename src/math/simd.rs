@@ -40,6 +40,15 @@ pub(crate) fn registers<S: Simd>() -> Registers {
     }
 }
 
+/// What the registers of this machine hold.
+pub(crate) fn registers_here() -> Registers {
+    #[inline(always)]
+    fn of<S: Simd>(_: S) -> Registers {
+        registers::<S>()
+    }
+    dispatch!(level(), simd => of(simd))
+}
+
 /// Whether `S` has registers of at least 64 bytes, and so 32 of them.
 #[inline(always)]
 pub(crate) fn wide<S: Simd>() -> bool {

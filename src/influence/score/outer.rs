@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::influence::curvature::Rotation;
+use crate::math::aligned::Aligned;
 use crate::math::gemm::DEPTH;
 use crate::math::gemm::streamed::{PackedColumns, PackedRows, Tile, for_each_packed_tile};
 use crate::math::par;
@@ -88,7 +89,7 @@ struct Chunk<T> {
     packed: PackedColumns<T>,
     /// `(queries, rows)`.
     scores: Vec<T>,
-    values: Vec<T>,
+    values: Aligned<T>,
 }
 
 /// What the queries are multiplied by for each coordinate of the first side.
@@ -153,7 +154,7 @@ impl<T: Scalar> Prepared<'_, T> {
             return out;
         };
         let x = PackedRows::new((&self.x * &rotation.coordinate(j)).view());
-        for_each_packed_tile(&x, filter, &mut Vec::new(), |first, tile| {
+        for_each_packed_tile(&x, filter, &mut Aligned::new(), |first, tile| {
             for (row, values) in tile.values.chunks_exact(tile.columns.len()).enumerate() {
                 let mut to = out.row_mut(first + row);
                 to.iter_mut().skip(tile.columns.start).zip(values).for_each(|(y, v)| *y *= *v);
@@ -170,7 +171,7 @@ impl<T: Scalar> Chunk<T> {
             packed: if gathers { PackedColumns::default() } else { PackedColumns::new(y) },
             y: gathers.then(|| y.to_owned()),
             scores: Vec::new(),
-            values: Vec::new(),
+            values: Aligned::new(),
         }
     }
 

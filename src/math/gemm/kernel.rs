@@ -59,6 +59,9 @@ fn panels<T: Scalar, S: Simd>(
         for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
             let live = first..columns.end.min(first + width::<T>());
             match registers::<S>() {
+                Registers::Wide if live.len() <= T::LANES => {
+                    tile::<T, S, HEIGHT, 1>(simd, left, right, (0, 0), c, n, live, output);
+                }
                 Registers::Wide => tile::<T, S, HEIGHT, VECTORS>(simd, left, right, (0, 0), c, n, live, output),
                 Registers::Some => parts::<T, S, { HEIGHT / 2 }>(simd, left, right, c, n, live, output),
                 Registers::Few => parts::<T, S, { HEIGHT / 6 }>(simd, left, right, c, n, live, output),

@@ -21,7 +21,6 @@ mod skip;
 pub(crate) mod streamed;
 mod tiny;
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::AtomicBool;
@@ -29,7 +28,9 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2};
 
+use super::aligned::Aligned;
 use super::par;
+use super::simd::{Registers, registers_here};
 use crate::error::check_shape;
 use crate::{Result, Scalar};
 use kernel::{HEIGHT, Output, width};
@@ -43,6 +44,10 @@ const ROWS: usize = 144;
 
 /// Vectors of columns of `B` that are packed together: many, so that `A` is packed once for all of them.
 const COLUMN_VECTORS: usize = 256;
+
+/// As [`COLUMN_VECTORS`] on machines of wide registers: with [`DEPTH`] they fill the second-level cache, without which such
+/// machines starve.
+const WIDE_COLUMN_VECTORS: usize = 32;
 
 /// Products up to this many multiplications are not worth panels and threads.
 const TINY: usize = 1 << 14;
@@ -87,8 +92,8 @@ pub fn add_product_into<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut
 /// Packing buffers, kept from one product to the next.
 #[derive(Debug, Clone, Default)]
 pub struct Workspace<T> {
-    left: Vec<T>,
-    right: Vec<T>,
+    left: Aligned<T>,
+    right: Aligned<T>,
     /// Which numbers of rows with many zeros are others.
     present: Vec<u64>,
 }
@@ -97,7 +102,7 @@ impl<T: Scalar> Workspace<T> {
     /// An empty workspace; buffers grow when a product needs them.
     #[must_use]
     pub const fn new() -> Self {
-        Self { left: Vec::new(), right: Vec::new(), present: Vec::new() }
+        Self { left: Aligned::new(), right: Aligned::new(), present: Vec::new() }
     }
 
     /// As [`product_into`].
@@ -163,14 +168,14 @@ impl<T: Scalar> Workspace<T> {
         };
         let k = a.ncols();
         let (a, b) = (Operand::new(a), Operand::new(b.reversed_axes()));
-        let block_columns = COLUMN_VECTORS * T::LANES;
+        let block_columns = block_columns::<T>(n);
         for left in (0..n).step_by(block_columns) {
             let columns = left..n.min(left + block_columns);
             for start in (0..k).step_by(DEPTH) {
                 let depth = start..k.min(start + DEPTH);
                 let panel = width::<T>() * depth.len();
                 let panels = columns.len().div_ceil(width::<T>());
-                grow(&mut self.right, panels * panel);
+                self.right.grow(panels * panel);
                 let skips = AtomicBool::new(skip::pays(&a, m, &depth, columns.len()));
                 par::for_each_chunk_mut(&mut self.right[..panels * panel], panel, |index, panel| {
                     let first = columns.start + index * width::<T>();
@@ -209,18 +214,18 @@ struct Block<'a, 'm, T> {
 }
 
 impl<T: Scalar> Block<'_, '_, T> {
-    fn multiply(&self, c: &mut [T], buffers: &mut Vec<T>) {
+    fn multiply(&self, c: &mut [T], buffers: &mut Aligned<T>) {
         let (pieces, block_rows) = cut(c, self.n);
         let buffer = block_rows * self.depth.len();
-        grow(buffers, pieces.len() * buffer);
+        buffers.grow(pieces.len() * buffer);
         self.work(pieces, block_rows, buffers.chunks_mut(buffer), |first, c, left| self.multiply_rows(first, c, left));
     }
 
     /// As [`Self::multiply`] for rows with many zeros.
-    fn multiply_skipping(&self, c: &mut [T], buffers: &mut Vec<T>, present: &mut Vec<u64>) {
+    fn multiply_skipping(&self, c: &mut [T], buffers: &mut Aligned<T>, present: &mut Vec<u64>) {
         let (pieces, block_rows) = cut(c, self.n);
         let lengths = (skip::sums::<T>(block_rows), skip::words(block_rows));
-        grow(buffers, pieces.len() * lengths.0);
+        buffers.grow(pieces.len() * lengths.0);
         present.resize(present.len().max(pieces.len() * lengths.1), 0);
         let buffers = buffers.chunks_mut(lengths.0).zip(present.chunks_mut(lengths.1));
         self.work(pieces, block_rows, buffers, |first, c, (sums, present)| {
@@ -257,6 +262,13 @@ impl<T: Scalar> Block<'_, '_, T> {
     }
 }
 
+/// Columns of `n` that are packed together.
+fn block_columns<T: Scalar>(n: usize) -> usize {
+    let vectors = if registers_here() == Registers::Wide { WIDE_COLUMN_VECTORS } else { COLUMN_VECTORS };
+    let blocks = n.div_ceil(vectors * T::LANES).max(1);
+    n.div_ceil(blocks).next_multiple_of(width::<T>())
+}
+
 /// Cuts `c: (m, n)` into pieces of work, each with its first row; tiles are spread evenly. Also the rows that are packed
 /// together.
 fn cut<T>(mut c: &mut [T], n: usize) -> (Vec<(usize, &mut [T])>, usize) {
@@ -270,12 +282,6 @@ fn cut<T>(mut c: &mut [T], n: usize) -> (Vec<(usize, &mut [T])>, usize) {
         (first, now)
     });
     (cuts.collect(), ROWS.min(tiles.div_ceil(pieces) * HEIGHT))
-}
-
-fn grow<T: Scalar>(buffer: &mut Vec<T>, length: usize) {
-    if buffer.len() < length {
-        *buffer = vec![T::zero(); length];
-    }
 }
 
 fn check<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &ArrayRef2<T>) -> Result<()> {

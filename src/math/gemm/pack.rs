@@ -58,11 +58,19 @@ pub(super) fn pack<T: Scalar>(
     }
     if matrix.transposed() {
         for (p, group) in depth.zip(panel.chunks_exact_mut(height)) {
-            group[..rows.len()].copy_from_slice(&matrix.line(p)[rows.clone()]);
+            copy(&matrix.line(p)[rows.clone()], &mut group[..rows.len()]);
         }
         return;
     }
     pack_lines(matrix, rows, depth, height, panel);
+}
+
+/// Copies a line of a panel, which is too short for a call to be worth it.
+#[inline(always)]
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    let ((from, rest), (to, rest_to)) = (from.as_chunks::<TOGETHER>(), to.as_chunks_mut::<TOGETHER>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    rest_to.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
 }
 
 /// As [`pack`] for slices that run along the inner index: it turns them.
@@ -77,9 +85,17 @@ pub(super) fn pack_lines<T: Scalar>(
     let slice = |line: usize| &matrix.line(line)[depth.clone()];
     let (first, whole) = (lines.start, lines.len() - lines.len() % TOGETHER);
     for t in (0..whole).step_by(TOGETHER) {
-        let [a, b, c, d]: [_; TOGETHER] = core::array::from_fn(|q| slice(first + t + q));
-        for ((((group, &a), &b), &c), &d) in panel.chunks_exact_mut(height).zip(a).zip(b).zip(c).zip(d) {
-            group[t..t + TOGETHER].copy_from_slice(&[a, b, c, d]);
+        let lines: [_; TOGETHER] = core::array::from_fn(|q| slice(first + t + q).as_chunks::<TOGETHER>());
+        let mut groups = panel.chunks_exact_mut(height);
+        let [a, b, c, d] = lines.map(|(squares, _)| squares);
+        for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+            for (p, group) in groups.by_ref().take(TOGETHER).enumerate() {
+                group[t..t + TOGETHER].copy_from_slice(&[a[p], b[p], c[p], d[p]]);
+            }
+        }
+        for (p, group) in groups.enumerate() {
+            let rest = lines.map(|(_, rest)| rest[p]);
+            group[t..t + TOGETHER].copy_from_slice(&rest);
         }
     }
     for t in whole..lines.len() {

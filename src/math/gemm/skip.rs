@@ -7,12 +7,13 @@
 
 use core::ops::Range;
 
-use super::kernel::{Output, VECTORS, width};
+use super::kernel::{Output, VECTORS, add_vector, width};
 use super::pack::Operand;
 use super::{Block, DEPTH};
 use crate::Scalar;
 use crate::math::simd::{
-    Registers, Simd, SimdBase, SimdFloat, SimdMask, Vector, dispatch, level, load_part, registers,
+    Registers, Simd, SimdBase, SimdFloat, SimdMask, Vector, dispatch, level, load_part, registers, registers_here,
+    store_part,
 };
 
 /// Inner indices whose strip of `B` all rows read before the next.
@@ -25,8 +26,10 @@ const STRETCHES: usize = DEPTH / STRETCH;
 const WIDEST: usize = 4;
 const WIDE: usize = 3;
 
-/// Largest share of numbers that are not 0 at which this is the faster way.
+/// Largest share of numbers that are not 0 at which this is the faster way. Wide registers read the nearest cache at its
+/// limit here, while the dense way reads it half as much.
 const MOST_PRESENT: f64 = 0.8;
+const MOST_PRESENT_WIDE: f64 = 0.55;
 
 /// Fewest rows that are worth a look at all of `B`.
 const LEAST_ROWS: usize = 48;
@@ -61,7 +64,8 @@ pub(super) fn pays<T: Scalar>(a: &Operand<'_, T>, rows: usize, depth: &Range<usi
         }
         (present, seen) = (present + here, seen + depth.len());
     }
-    present as f64 <= MOST_PRESENT * seen as f64
+    let most = if registers_here() == Registers::Wide { MOST_PRESENT_WIDE } else { MOST_PRESENT };
+    present as f64 <= most * seen as f64
 }
 
 /// Whether all numbers are finite.
@@ -126,9 +130,9 @@ impl<T: Scalar> Rows<'_, '_, T> {
     #[inline(always)]
     fn strip<S: Simd, const P: usize>(&self, simd: S, present: &[u64], panel: usize, sums: &mut [T], c: &mut [T]) {
         let Block { right, depth, columns, n, output, .. } = self.block;
-        let (rows, wide) = (c.len() / n, P * width::<T>());
-        let sums = &mut sums[..rows * wide];
-        sums.fill(T::zero());
+        let wide = P * width::<T>();
+        let first = columns.start + panel * width::<T>();
+        let live = first..columns.end.min(first + wide);
         for start in (0..depth.len()).step_by(STRETCH) {
             let end = depth.len().min(start + STRETCH);
             let mut parts: [&[T]; P] = [&[]; P];
@@ -136,18 +140,19 @@ impl<T: Scalar> Rows<'_, '_, T> {
                 let from = (panel + p) * width::<T>() * depth.len();
                 *part = &right[from + start * width::<T>()..from + end * width::<T>()];
             }
-            for (row, sums) in sums.chunks_exact_mut(wide).enumerate() {
-                let present = present[row * STRETCHES + start / STRETCH];
-                add_present::<T, S, P>(simd, parts, &self.line(row)[start..end], present, sums);
-            }
-        }
-        let first = columns.start + panel * width::<T>();
-        let live = first..columns.end.min(first + wide);
-        for (c, sums) in c.chunks_exact_mut(*n).zip(sums.chunks_exact(wide)) {
-            let out = &mut c[live.clone()];
-            match output {
-                Output::Store => out.copy_from_slice(&sums[..out.len()]),
-                Output::Add => out.iter_mut().zip(sums).for_each(|(out, &sum)| *out += sum),
+            let rows = c.chunks_exact_mut(*n).zip(sums.chunks_exact_mut(wide)).enumerate();
+            for (row, (c, sums)) in rows {
+                let mut total = [[Vector::<T, S>::splat(simd, T::zero()); VECTORS]; P];
+                if start > 0 {
+                    load(simd, sums, &mut total);
+                }
+                let word = present[row * STRETCHES + start / STRETCH];
+                add_present::<T, S, P>(simd, parts, &self.line(row)[start..end], word, &mut total);
+                if end < depth.len() {
+                    store(&total, sums);
+                } else {
+                    give(simd, &total, &mut c[live.clone()], *output);
+                }
             }
         }
     }
@@ -167,38 +172,88 @@ fn note<T: Scalar, S: Simd>(simd: S, line: &[T], present: &mut [u64]) {
     }
 }
 
-/// Adds the numbers of a stretch that are `present`, each times its line of the panels, to `sums: (P width)`.
+/// Adds the numbers of a stretch that are `present`, each times its line of the panels, to `total`.
 #[inline(always)]
 fn add_present<T: Scalar, S: Simd, const P: usize>(
     simd: S,
     panels: [&[T]; P],
     stretch: &[T],
     mut present: u64,
-    sums: &mut [T],
+    total: &mut [[Vector<T, S>; VECTORS]; P],
 ) {
-    let mut total = [[Vector::<T, S>::splat(simd, T::zero()); VECTORS]; P];
+    // lengths that the compiler knows take the checks of bounds out of the loop
+    let whole = stretch.len() == STRETCH && panels.iter().all(|panel| panel.len() == STRETCH * width::<T>());
+    if whole {
+        let stretch = &stretch[..STRETCH];
+        let panels = panels.map(|panel| &panel[..STRETCH * width::<T>()]);
+        while present != 0 {
+            add_one(simd, panels, stretch, present.trailing_zeros() as usize % STRETCH, total);
+            present &= present - 1;
+        }
+        return;
+    }
+    while present != 0 {
+        add_one(simd, panels, stretch, present.trailing_zeros() as usize, total);
+        present &= present - 1;
+    }
+}
+
+/// Adds number `j` of a stretch.
+#[inline(always)]
+fn add_one<T: Scalar, S: Simd, const P: usize>(
+    simd: S,
+    panels: [&[T]; P],
+    stretch: &[T],
+    j: usize,
+    total: &mut [[Vector<T, S>; VECTORS]; P],
+) {
+    let x = Vector::<T, S>::splat(simd, stretch[j]);
+    for p in 0..P {
+        let line = &panels[p][j * width::<T>()..(j + 1) * width::<T>()];
+        for v in 0..VECTORS {
+            let y = Vector::<T, S>::from_slice(simd, &line[v * T::LANES..(v + 1) * T::LANES]);
+            total[p][v] = y.mul_add(x, total[p][v]);
+        }
+    }
+}
+
+/// Reads sums.
+#[inline(always)]
+fn load<T: Scalar, S: Simd, const P: usize>(simd: S, sums: &[T], total: &mut [[Vector<T, S>; VECTORS]; P]) {
     for (p, total) in total.iter_mut().enumerate() {
         for (v, total) in total.iter_mut().enumerate() {
             let at = (p * VECTORS + v) * T::LANES;
             *total = Vector::<T, S>::from_slice(simd, &sums[at..at + T::LANES]);
         }
     }
-    while present != 0 {
-        let j = present.trailing_zeros() as usize;
-        present &= present - 1;
-        let x = Vector::<T, S>::splat(simd, stretch[j]);
-        for p in 0..P {
-            let line = &panels[p][j * width::<T>()..(j + 1) * width::<T>()];
-            for v in 0..VECTORS {
-                let y = Vector::<T, S>::from_slice(simd, &line[v * T::LANES..(v + 1) * T::LANES]);
-                total[p][v] = y.mul_add(x, total[p][v]);
-            }
-        }
-    }
+}
+
+/// Writes sums.
+#[inline(always)]
+fn store<T: Scalar, S: Simd, const P: usize>(total: &[[Vector<T, S>; VECTORS]; P], sums: &mut [T]) {
     for (p, total) in total.iter().enumerate() {
         for (v, total) in total.iter().enumerate() {
             let at = (p * VECTORS + v) * T::LANES;
             total.store_slice(&mut sums[at..at + T::LANES]);
+        }
+    }
+}
+
+/// Gives the sums to `out`, which may have fewer columns.
+#[inline(always)]
+fn give<T: Scalar, S: Simd, const P: usize>(
+    simd: S,
+    total: &[[Vector<T, S>; VECTORS]; P],
+    out: &mut [T],
+    output: Output,
+) {
+    if output == Output::Store && out.len() == P * width::<T>() {
+        return store(total, out);
+    }
+    for (&total, out) in total.as_flattened().iter().zip(out.chunks_mut(T::LANES)) {
+        match output {
+            Output::Store => store_part::<T, S>(total, out),
+            Output::Add => add_vector::<T, S>(simd, total, out),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::DEPTH;
 use super::kernel::{HEIGHT, Output, multiply_panels, width};
 use super::pack::{Operand, pack};
 use crate::Scalar;
+use crate::math::aligned::Aligned;
 use crate::math::par;
 
 /// Rows of one tile.
@@ -41,7 +42,7 @@ pub(crate) fn row_blocks(rows: usize) -> usize {
 pub(crate) fn for_each_tile<T: Scalar, V: Send>(
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
-    packed: &mut Vec<T>,
+    packed: &mut Aligned<T>,
     states: &mut [V],
     consume: impl Fn(&mut V, Tile<'_, T>) + Sync + Send,
 ) {
@@ -51,7 +52,7 @@ pub(crate) fn for_each_tile<T: Scalar, V: Send>(
     for start in (0..n).step_by(chunk) {
         let columns = start..n.min(start + chunk);
         let panels = columns.len().div_ceil(width::<T>());
-        super::grow(packed, panels * width::<T>() * k.max(1));
+        packed.grow(panels * width::<T>() * k.max(1));
         pack_columns(&b, &columns, k, packed);
         let right = &packed[..panels * width::<T>() * k];
         par::for_each_mut(states, |block, state| {
@@ -109,7 +110,7 @@ fn tiles<T: Scalar>(
     columns: &Range<usize>,
     consume: impl FnMut(Tile<'_, T>),
 ) {
-    packed_tiles(&pack_rows(a, &rows, k), right, k, rows.len(), columns, &mut Vec::new(), consume);
+    packed_tiles(&pack_rows(a, &rows, k), right, k, rows.len(), columns, &mut Aligned::new(), consume);
 }
 
 /// The tiles of a block of rows that is packed.
@@ -119,11 +120,11 @@ fn packed_tiles<T: Scalar>(
     k: usize,
     rows: usize,
     columns: &Range<usize>,
-    values: &mut Vec<T>,
+    values: &mut Aligned<T>,
     mut consume: impl FnMut(Tile<'_, T>),
 ) {
     let tile_columns = TILE_VECTORS * T::LANES;
-    super::grow(values, rows * tile_columns);
+    values.grow(rows * tile_columns);
     let padded = rows.next_multiple_of(HEIGHT);
     for start in columns.clone().step_by(tile_columns) {
         let part = start..columns.end.min(start + tile_columns);
@@ -167,7 +168,7 @@ impl<T: Scalar> PackedRows<T> {
 pub(crate) struct PackedColumns<T> {
     n: usize,
     k: usize,
-    panels: Vec<T>,
+    panels: Aligned<T>,
 }
 
 impl<T: Scalar> PackedColumns<T> {
@@ -182,7 +183,7 @@ impl<T: Scalar> PackedColumns<T> {
     pub(crate) fn pack(&mut self, lines: ArrayView2<'_, T>) {
         (self.n, self.k) = lines.dim();
         let size = self.n.div_ceil(width::<T>()) * width::<T>() * self.k;
-        super::grow(&mut self.panels, size);
+        self.panels.grow(size);
         let lines = Operand::new(lines);
         for (index, panel) in self.panels[..size].chunks_mut((width::<T>() * self.k).max(1)).enumerate() {
             pack_panel(&lines, &(0..self.n), self.k, index, panel);
@@ -194,7 +195,7 @@ impl<T: Scalar> PackedColumns<T> {
 pub(crate) fn for_each_packed_tile<T: Scalar>(
     a: &PackedRows<T>,
     b: &PackedColumns<T>,
-    values: &mut Vec<T>,
+    values: &mut Aligned<T>,
     mut consume: impl FnMut(usize, Tile<'_, T>),
 ) {
     debug_assert_eq!(a.k, b.k);
@@ -247,7 +248,7 @@ mod tests {
                 state.iter_mut().zip(tile.values.chunks(wide)).for_each(|(row, values)| row.extend(values));
             };
             let mut states = [vec![Vec::new(); row_blocks(m)], vec![Vec::new(); row_blocks(m)]];
-            for_each_tile(a.view(), b.t(), &mut Vec::new(), &mut states[0], gather);
+            for_each_tile(a.view(), b.t(), &mut Aligned::new(), &mut states[0], gather);
             for_each_tile_of(a.view(), &PackedColumns::new(b.view()), &mut states[1], gather);
             for states in states {
                 let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
@@ -256,7 +257,7 @@ mod tests {
             let (rows, mut columns) = (PackedRows::new(a.view()), PackedColumns::new(noise(n + 20, k, 2).view()));
             columns.pack(b.view());
             let mut packed = Array2::<f32>::zeros((m, n));
-            for_each_packed_tile(&rows, &columns, &mut Vec::new(), |first, tile| {
+            for_each_packed_tile(&rows, &columns, &mut Aligned::new(), |first, tile| {
                 for (row, values) in tile.values.chunks(tile.columns.len()).enumerate() {
                     tile.columns.clone().zip(values).for_each(|(column, v)| packed[[first + row, column]] = *v);
                 }

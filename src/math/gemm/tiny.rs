@@ -1,12 +1,11 @@
 //! Products too small for panels: rows of `B` padded to whole vectors, one row of `A` at a time.
 
-use alloc::vec::Vec;
-
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::DEPTH;
 use super::kernel::add_vector;
-use super::{DEPTH, grow};
 use crate::Scalar;
+use crate::math::aligned::Aligned;
 use crate::math::simd::{Simd, SimdBase, SimdFloat, Vector, dispatch, level};
 
 /// Adds `A B` to `out: (m, n)`; `buffer` receives the padded `B`.
@@ -14,10 +13,10 @@ pub(super) fn add<T: Scalar>(
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
     out: ArrayViewMut2<'_, T>,
-    buffer: &mut Vec<T>,
+    buffer: &mut Aligned<T>,
 ) {
     let padded = b.ncols().next_multiple_of(T::LANES);
-    grow(buffer, b.nrows() * padded);
+    buffer.grow(b.nrows() * padded);
     for (to, from) in buffer.chunks_exact_mut(padded).zip(b.rows()) {
         to[from.len()..].fill(T::zero());
         to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);

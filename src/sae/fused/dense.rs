@@ -18,6 +18,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
 
 use super::rows::dot;
 use super::{Workspace, is_plain};
+use crate::math::aligned::Aligned;
 use crate::math::gemm::product;
 use crate::math::gemm::streamed::{TILE_ROWS, Tile, for_each_tile};
 use crate::math::par;
@@ -102,7 +103,7 @@ fn forward<T: Scalar>(
     centred: &Array2<T>,
     features: &mut [T],
     z: &mut [T],
-    packed: &mut Vec<T>,
+    packed: &mut Aligned<T>,
 ) -> Active<T> {
     let m = sae.latents();
     let mut blocks: Vec<Forward<'_, T>> = (features.chunks_mut(TILE_ROWS * m).zip(z.chunks_mut(TILE_ROWS * m)))
@@ -134,7 +135,7 @@ fn backward<T: Scalar>(
     by_step: &[T],
     features: &[T],
     by_z: &mut [T],
-    packed: &mut Vec<T>,
+    packed: &mut Aligned<T>,
 ) -> Sums<T> {
     let m = sae.latents();
     let mut blocks: Vec<Backward<'_, T>> = (features.chunks(TILE_ROWS * m).zip(by_z.chunks_mut(TILE_ROWS * m)))

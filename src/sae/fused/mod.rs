@@ -34,6 +34,7 @@ use super::loss::{Loss, ReconstructionLoss, Sparsity};
 use super::model::Sae;
 use super::train::{Moments, SaeTraining};
 use crate::error::{check_finite, check_not_empty, check_shape};
+use crate::math::aligned::Aligned;
 use crate::math::gemm::streamed::PackedColumns;
 use crate::math::optim::AdamStep;
 use crate::{Error, Result, Scalar};
@@ -47,7 +48,7 @@ const SPARSE_BELOW: f64 = 0.08;
 /// Buffers that steps share; what they hold between steps changes no result.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Workspace<T> {
-    packed: Vec<T>,
+    packed: Aligned<T>,
     /// The encoder, where it does not change and was packed for good.
     encoder: Option<Arc<PackedColumns<T>>>,
     by_output: Vec<T>,

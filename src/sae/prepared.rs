@@ -13,14 +13,14 @@ use ndarray::{Array2, ArrayRef2};
 use super::codes::Codes;
 use super::fused::Workspace;
 use super::model::Sae;
-use crate::math::gemm::streamed::PackedColumns;
+use crate::math::gemm::Packed;
 use crate::{Result, Scalar};
 
 /// An autoencoder that lies ready for encoding.
 #[derive(Debug, Clone)]
 pub struct PreparedSae<T> {
     sae: Sae<T>,
-    encoder: Arc<PackedColumns<T>>,
+    encoder: Arc<Packed<T>>,
 }
 
 impl<T: Scalar> PreparedSae<T> {
@@ -44,7 +44,7 @@ impl<T: Scalar> PreparedSae<T> {
     /// ```
     pub fn new(sae: Sae<T>) -> Result<Self> {
         sae.check()?;
-        let encoder = Arc::new(PackedColumns::new(sae.w_enc.t()));
+        let encoder = Arc::new(Packed::of_columns(sae.w_enc.t()));
         Ok(Self { sae, encoder })
     }
 

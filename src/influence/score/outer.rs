@@ -18,7 +18,8 @@ use ndarray::{Array2, ArrayView2, Axis};
 use crate::influence::curvature::Rotation;
 use crate::math::aligned::Aligned;
 use crate::math::gemm::DEPTH;
-use crate::math::gemm::streamed::{PackedColumns, PackedRows, Tile, for_each_packed_tile};
+use crate::math::gemm::Packed;
+use crate::math::gemm::streamed::{PackedRows, Tile, for_each_packed_tile};
 use crate::math::par;
 use crate::math::simd::{Simd, dispatch, level};
 use crate::{Result, Scalar};
@@ -86,7 +87,7 @@ struct Chunk<T> {
     /// `(rows, inner size)`; none where all rows have all coordinates.
     y: Option<Array2<T>>,
     /// All rows, or those with a coordinate.
-    packed: PackedColumns<T>,
+    packed: Packed<T>,
     /// `(queries, rows)`.
     scores: Vec<T>,
     values: Aligned<T>,
@@ -98,7 +99,7 @@ struct Prepared<'a, T> {
     y: ArrayView2<'a, T>,
     filter: ArrayView2<'a, T>,
     /// The basis and the filter where the coordinates are not those of the queries.
-    turn: Option<(&'a Rotation<T>, &'a PackedColumns<T>)>,
+    turn: Option<(&'a Rotation<T>, &'a Packed<T>)>,
 }
 
 /// The sum over the coordinates of the first side, in its own coordinates or in the eigenbasis.
@@ -112,7 +113,7 @@ fn by_coordinate<T: Scalar>([x, y]: [Side<'_, T>; 2], filter: ArrayView2<'_, T>,
         .zip(rows_y.axis_chunks_iter(Axis(0), size))
         .map(|(x, y)| Chunk::new(x, y, own))
         .collect();
-    let packed = (own && !x.rotation.is_identity()).then(|| PackedColumns::new(filter.t()));
+    let packed = (own && !x.rotation.is_identity()).then(|| Packed::of_columns(filter.t()));
     let mut out = Array2::zeros((queries, rows));
     for first in (0..queries).step_by(QUERIES) {
         let range = ndarray::Slice::from(first..queries.min(first + QUERIES));
@@ -168,7 +169,7 @@ impl<T: Scalar> Chunk<T> {
     fn new(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, gathers: bool) -> Self {
         Self {
             x: x.t().as_standard_layout().into_owned(),
-            packed: if gathers { PackedColumns::default() } else { PackedColumns::new(y) },
+            packed: if gathers { Packed::default() } else { Packed::of_columns(y) },
             y: gathers.then(|| y.to_owned()),
             scores: Vec::new(),
             values: Aligned::new(),

@@ -29,11 +29,11 @@ pub(super) enum Output {
 
 /// Product of packed rows and packed columns into `c[.., columns]`; `c: (rows, n)`.
 ///
-/// `left` holds panels `(depth, HEIGHT)`, `right` panels `(depth, width)`. A panel of columns stays in the nearest cache
+/// `left` holds panels `(depth, HEIGHT)`, `right` panels `(depth, width)` that start `right.1` numbers apart. A panel of columns stays in the nearest cache
 /// while all panels of rows pass by.
 pub(super) fn multiply_panels<T: Scalar>(
     left: &[T],
-    right: &[T],
+    right: (&[T], usize),
     depth: usize,
     c: &mut [T],
     n: usize,
@@ -48,14 +48,15 @@ pub(super) fn multiply_panels<T: Scalar>(
 fn panels<T: Scalar, S: Simd>(
     simd: S,
     left: &[T],
-    right: &[T],
+    (right, stride): (&[T], usize),
     depth: usize,
     c: &mut [T],
     n: usize,
     columns: Range<usize>,
     output: Output,
 ) {
-    for (right, first) in right.chunks_exact(width::<T>() * depth).zip(columns.clone().step_by(width::<T>())) {
+    for (panel, first) in columns.clone().step_by(width::<T>()).enumerate() {
+        let right = &right[panel * stride..panel * stride + width::<T>() * depth];
         for (left, c) in left.chunks_exact(HEIGHT * depth).zip(c.chunks_mut(HEIGHT * n)) {
             let live = first..columns.end.min(first + width::<T>());
             match registers::<S>() {

@@ -17,6 +17,7 @@
 mod few_rows;
 mod kernel;
 mod pack;
+mod packed;
 mod skip;
 pub(crate) mod streamed;
 mod tiny;
@@ -32,9 +33,10 @@ use super::aligned::Aligned;
 use super::par;
 use super::simd::{Registers, registers_here};
 use crate::error::check_shape;
-use crate::{Result, Scalar};
+use crate::{Dims, Error, Result, Scalar};
 use kernel::{HEIGHT, Output, width};
 use pack::{Operand, pack};
+pub use packed::Packed;
 
 /// Inner indices that are summed in one run, from 0 and in order.
 pub const DEPTH: usize = 512;
@@ -110,7 +112,7 @@ impl<T: Scalar> Workspace<T> {
     /// # Errors
     /// As [`product_into`].
     pub fn product_into(&mut self, a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
-        check(a, b, out)?;
+        check(a, b.dim(), out)?;
         self.multiply(a.view(), b.view(), out.view_mut(), Output::Store);
         Ok(())
     }
@@ -120,8 +122,30 @@ impl<T: Scalar> Workspace<T> {
     /// # Errors
     /// As [`product_into`].
     pub fn add_product_into(&mut self, a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
-        check(a, b, out)?;
+        check(a, b.dim(), out)?;
         self.multiply(a.view(), b.view(), out.view_mut(), Output::Add);
+        Ok(())
+    }
+
+    /// As [`product_into`] with a right operand that was packed before; the same floats.
+    ///
+    /// # Errors
+    /// As [`product_into`].
+    pub fn product_packed_into(&mut self, a: &ArrayRef2<T>, b: &Packed<T>, out: &mut ArrayRef2<T>) -> Result<()> {
+        check(a, b.dim(), out)?;
+        if a.is_empty() || out.is_empty() {
+            out.fill(T::zero());
+            return Ok(());
+        }
+        let a = Operand::new(a.view());
+        if let Some(c) = out.as_slice_mut() {
+            self.multiply_blocks(&a, &Right::Packed(b), (c, b.dim().1), Output::Store);
+            return Ok(());
+        }
+        let mut owned = Array2::zeros(out.raw_dim());
+        let c = owned.as_slice_mut().unwrap_or_default();
+        self.multiply_blocks(&a, &Right::Packed(b), (c, b.dim().1), Output::Store);
+        out.assign(&owned);
         Ok(())
     }
 
@@ -162,50 +186,83 @@ impl<T: Scalar> Workspace<T> {
         if a.nrows() <= few_rows::MOST {
             return few_rows::add(a, &Operand::new(b), out);
         }
-        let (m, n) = out.dim();
-        let Some(c) = out.as_slice_mut() else {
-            return;
-        };
-        let k = a.ncols();
-        let (a, b) = (Operand::new(a), Operand::new(b.reversed_axes()));
+        let n = out.ncols();
+        if let Some(c) = out.as_slice_mut() {
+            let (a, b) = (Operand::new(a), Operand::new(b.reversed_axes()));
+            self.multiply_blocks(&a, &Right::Columns(&b), (c, n), output);
+        }
+    }
+
+    /// Block by block; `c: (m, n)`.
+    fn multiply_blocks(&mut self, a: &Operand<'_, T>, b: &Right<'_, T>, (c, n): (&mut [T], usize), output: Output) {
+        let (m, k) = (c.len() / n, a.depth());
+        let Self { left: buffer, right, present } = self;
         let block_columns = block_columns::<T>(n);
         for left in (0..n).step_by(block_columns) {
             let columns = left..n.min(left + block_columns);
             for start in (0..k).step_by(DEPTH) {
                 let depth = start..k.min(start + DEPTH);
-                let panel = width::<T>() * depth.len();
-                let panels = columns.len().div_ceil(width::<T>());
-                self.right.grow(panels * panel);
-                let skips = AtomicBool::new(skip::pays(&a, m, &depth, columns.len()));
-                par::for_each_chunk_mut(&mut self.right[..panels * panel], panel, |index, panel| {
-                    let first = columns.start + index * width::<T>();
-                    pack(&b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
-                    if skip::EXISTS && skips.load(Relaxed) && !skip::all_finite(panel) {
-                        skips.store(false, Relaxed);
-                    }
-                });
-                let block = Block {
-                    a: &a,
-                    right: &self.right[..panels * panel],
-                    depth,
-                    columns: columns.clone(),
-                    n,
-                    output: if start == 0 { output } else { Output::Add },
-                };
-                if skip::EXISTS && skips.into_inner() {
-                    block.multiply_skipping(c, &mut self.left, &mut self.present);
+                let mut skips = skip::pays(a, m, &depth, columns.len());
+                let right = b.block(&columns, &depth, right, &mut skips);
+                let output = if start == 0 { output } else { Output::Add };
+                let block = Block { a, right, depth, columns: columns.clone(), n, output };
+                if skip::EXISTS && skips {
+                    block.multiply_skipping(c, buffer, present);
                 } else {
-                    block.multiply(c, &mut self.left);
+                    block.multiply(c, buffer);
                 }
             }
         }
     }
 }
 
+/// A right operand.
+enum Right<'a, T> {
+    /// By its columns.
+    Columns(&'a Operand<'a, T>),
+    /// In panels.
+    Packed(&'a Packed<T>),
+}
+
+impl<T: Scalar> Right<'_, T> {
+    /// Panels of `columns` at the inner indices `depth`, and how far apart they start. `finite` becomes false where not all
+    /// numbers are.
+    fn block<'s>(
+        &'s self,
+        columns: &Range<usize>,
+        depth: &Range<usize>,
+        buffer: &'s mut Aligned<T>,
+        finite: &mut bool,
+    ) -> (&'s [T], usize) {
+        let b = match self {
+            Self::Columns(b) => *b,
+            Self::Packed(b) => {
+                *finite = *finite && b.finite();
+                let first = columns.start / width::<T>() * b.panel() + depth.start * width::<T>();
+                return (&b.panels()[first..], b.panel());
+            }
+        };
+        let panel = width::<T>() * depth.len();
+        let panels = columns.len().div_ceil(width::<T>());
+        buffer.grow(panels * panel);
+        let all_finite = AtomicBool::new(*finite);
+        par::for_each_chunk_mut(&mut buffer[..panels * panel], panel, |index, panel| {
+            let first = columns.start + index * width::<T>();
+            pack(b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
+            if skip::EXISTS && all_finite.load(Relaxed) && !skip::all_finite(panel) {
+                all_finite.store(false, Relaxed);
+            }
+        });
+        *finite = all_finite.into_inner();
+        (&buffer[..panels * panel], panel)
+    }
+}
+
 /// `A[.., depth] B[depth, columns]`, with `B` already packed.
 struct Block<'a, 'm, T> {
     a: &'a Operand<'m, T>,
-    right: &'a [T],
+    /// Panels, and how far apart they start.
+    right: (&'a [T], usize),
     depth: Range<usize>,
     columns: Range<usize>,
     /// Columns of all of `C`.
@@ -284,9 +341,11 @@ fn cut<T>(mut c: &mut [T], n: usize) -> (Vec<(usize, &mut [T])>, usize) {
     (cuts.collect(), ROWS.min(tiles.div_ceil(pieces) * HEIGHT))
 }
 
-fn check<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &ArrayRef2<T>) -> Result<()> {
-    check_shape("b", b, &[a.ncols(), b.ncols()])?;
-    check_shape("out", out, &[a.nrows(), b.ncols()])
+fn check<T: Scalar>(a: &ArrayRef2<T>, (k, n): (usize, usize), out: &ArrayRef2<T>) -> Result<()> {
+    if k != a.ncols() {
+        return Err(Error::Shape { what: "b", expected: Dims::new(&[a.ncols(), n]), got: Dims::new(&[k, n]) });
+    }
+    check_shape("out", out, &[a.nrows(), n])
 }
 
 #[cfg(test)]
@@ -328,7 +387,14 @@ mod tests {
         let (at, bt) = (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
         for (a, b) in [(a.view(), b.view()), (at.t(), b.view()), (a.view(), bt.t()), (at.t(), bt.t())] {
             assert_eq!(product(&a, &b).unwrap(), naive, "{m}x{k}x{n}");
+            let mut packed = Array2::ones((m, n));
+            Workspace::new().product_packed_into(&a, &Packed::new(&b), &mut packed).unwrap();
+            assert_eq!(packed, naive);
             let mut transposed = Array2::zeros((n, m));
+            Workspace::new()
+                .product_packed_into(&a, &Packed::new(&b), &mut transposed.view_mut().reversed_axes())
+                .unwrap();
+            assert_eq!(transposed.t(), naive);
             product_into(&a, &b, &mut transposed.view_mut().reversed_axes()).unwrap();
             assert_eq!(transposed.t(), naive);
         }
@@ -371,6 +437,9 @@ mod tests {
                 naive.fill(0.0);
                 add_entry_by_entry(a.view(), b.view(), naive.view_mut());
                 let found = product(&a, &b).unwrap();
+                assert!(found.iter().zip(&naive).all(|(x, y)| x == y || x.is_nan() && y.is_nan()), "{m}x{k}x{n}");
+                let mut found = Array2::ones((m, n));
+                Workspace::new().product_packed_into(&a, &Packed::new(&b), &mut found).unwrap();
                 assert!(found.iter().zip(&naive).all(|(x, y)| x == y || x.is_nan() && y.is_nan()), "{m}x{k}x{n}");
                 assert_eq!(found.iter().filter(|x| x.is_nan()).count() > 0, undefined);
                 // a zero times infinity; a number that is undefined is none that may be left out

@@ -35,6 +35,11 @@ impl<'a, T: Scalar> Operand<'a, T> {
         self.transposed
     }
 
+    /// Numbers of a row.
+    pub(super) fn depth(&self) -> usize {
+        if self.transposed { self.lines.nrows() } else { self.lines.ncols() }
+    }
+
     /// Row `index`, or column `index` if [`Self::transposed`]; empty if there is none.
     #[inline(always)]
     pub(super) fn line(&self, index: usize) -> &[T] {

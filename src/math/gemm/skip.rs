@@ -129,7 +129,7 @@ impl<T: Scalar> Rows<'_, '_, T> {
     /// All rows at the columns of `P` panels.
     #[inline(always)]
     fn strip<S: Simd, const P: usize>(&self, simd: S, present: &[u64], panel: usize, sums: &mut [T], c: &mut [T]) {
-        let Block { right, depth, columns, n, output, .. } = self.block;
+        let Block { right: (right, stride), depth, columns, n, output, .. } = self.block;
         let wide = P * width::<T>();
         let first = columns.start + panel * width::<T>();
         let live = first..columns.end.min(first + wide);
@@ -137,7 +137,7 @@ impl<T: Scalar> Rows<'_, '_, T> {
             let end = depth.len().min(start + STRETCH);
             let mut parts: [&[T]; P] = [&[]; P];
             for (p, part) in parts.iter_mut().enumerate() {
-                let from = (panel + p) * width::<T>() * depth.len();
+                let from = (panel + p) * stride;
                 *part = &right[from + start * width::<T>()..from + end * width::<T>()];
             }
             let rows = c.chunks_exact_mut(*n).zip(sums.chunks_exact_mut(wide)).enumerate();

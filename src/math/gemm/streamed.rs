@@ -9,6 +9,7 @@ use ndarray::ArrayView2;
 use super::DEPTH;
 use super::kernel::{HEIGHT, Output, multiply_panels, width};
 use super::pack::{Operand, pack};
+use super::packed::{Packed, pack_panel};
 use crate::Scalar;
 use crate::math::aligned::Aligned;
 use crate::math::par;
@@ -67,17 +68,17 @@ pub(crate) fn for_each_tile<T: Scalar, V: Send>(
 /// [`for_each_tile`] with a right operand that was packed before.
 pub(crate) fn for_each_tile_of<T: Scalar, V: Send>(
     a: ArrayView2<'_, T>,
-    b: &PackedColumns<T>,
+    b: &Packed<T>,
     states: &mut [V],
     consume: impl Fn(&mut V, Tile<'_, T>) + Sync + Send,
 ) {
     let (m, k) = a.dim();
-    debug_assert_eq!(k, b.k);
+    debug_assert_eq!(k, b.dim().0);
     let a = Operand::new(a);
     par::for_each_mut(states, |block, state| {
         let rows = block * TILE_ROWS..m.min((block + 1) * TILE_ROWS);
         if !rows.is_empty() {
-            tiles(&a, &b.panels, k, rows, &(0..b.n), |tile| consume(state, tile));
+            tiles(&a, b.panels(), k, rows, &(0..b.dim().1), |tile| consume(state, tile));
         }
     });
 }
@@ -89,16 +90,6 @@ fn pack_columns<T: Scalar>(b: &Operand<'_, T>, columns: &Range<usize>, k: usize,
     par::for_each_chunk_mut(&mut packed[..panels * panel], panel.max(1), |index, panel| {
         pack_panel(b, columns, k, index, panel);
     });
-}
-
-/// Packs the panel with this number.
-fn pack_panel<T: Scalar>(b: &Operand<'_, T>, columns: &Range<usize>, k: usize, index: usize, panel: &mut [T]) {
-    let first = columns.start + index * width::<T>();
-    let lines = first..columns.end.min(first + width::<T>());
-    for (block, part) in panel.chunks_mut(DEPTH * width::<T>()).enumerate() {
-        let depth = block * DEPTH..k.min((block + 1) * DEPTH);
-        pack(b, lines.clone(), depth, width::<T>(), part);
-    }
 }
 
 /// The tiles of one block of rows.
@@ -138,7 +129,7 @@ fn packed_tiles<T: Scalar>(
                 let panel = (first_panel + index) * width::<T>() * k + block * DEPTH * width::<T>();
                 let right = &right[panel..panel + depth * width::<T>()];
                 let live = first..part.len().min(first + width::<T>());
-                multiply_panels(left, right, depth, out, part.len(), live, output);
+                multiply_panels(left, (right, right.len()), depth, out, part.len(), live, output);
             }
         }
         consume(Tile { columns: part, values: out });
@@ -163,46 +154,19 @@ impl<T: Scalar> PackedRows<T> {
     }
 }
 
-/// Columns of a right operand that is used again and again.
-#[derive(Debug, Default)]
-pub(crate) struct PackedColumns<T> {
-    n: usize,
-    k: usize,
-    panels: Aligned<T>,
-}
-
-impl<T: Scalar> PackedColumns<T> {
-    /// Packs `b: (k, n)`, given by its columns `lines: (n, k)`.
-    pub(crate) fn new(lines: ArrayView2<'_, T>) -> Self {
-        let mut columns = Self::default();
-        columns.pack(lines);
-        columns
-    }
-
-    /// Packs other columns in the same place, on this thread.
-    pub(crate) fn pack(&mut self, lines: ArrayView2<'_, T>) {
-        (self.n, self.k) = lines.dim();
-        let size = self.n.div_ceil(width::<T>()) * width::<T>() * self.k;
-        self.panels.grow(size);
-        let lines = Operand::new(lines);
-        for (index, panel) in self.panels[..size].chunks_mut((width::<T>() * self.k).max(1)).enumerate() {
-            pack_panel(&lines, &(0..self.n), self.k, index, panel);
-        }
-    }
-}
-
 /// The product of packed operands on this thread, tile by tile with the first row of each; `values` is a buffer.
 pub(crate) fn for_each_packed_tile<T: Scalar>(
     a: &PackedRows<T>,
-    b: &PackedColumns<T>,
+    b: &Packed<T>,
     values: &mut Aligned<T>,
     mut consume: impl FnMut(usize, Tile<'_, T>),
 ) {
-    debug_assert_eq!(a.k, b.k);
+    let (k, n) = b.dim();
+    debug_assert_eq!(a.k, k);
     for (block, left) in a.blocks.iter().enumerate() {
         let first = block * TILE_ROWS;
         let rows = TILE_ROWS.min(a.rows - first);
-        packed_tiles(left, &b.panels, a.k.min(b.k), rows, &(0..b.n), values, |tile| consume(first, tile));
+        packed_tiles(left, b.panels(), k, rows, &(0..n), values, |tile| consume(first, tile));
     }
 }
 
@@ -249,12 +213,12 @@ mod tests {
             };
             let mut states = [vec![Vec::new(); row_blocks(m)], vec![Vec::new(); row_blocks(m)]];
             for_each_tile(a.view(), b.t(), &mut Aligned::new(), &mut states[0], gather);
-            for_each_tile_of(a.view(), &PackedColumns::new(b.view()), &mut states[1], gather);
+            for_each_tile_of(a.view(), &Packed::of_columns(b.view()), &mut states[1], gather);
             for states in states {
                 let total: Vec<f32> = states.into_iter().flatten().flatten().collect();
                 assert_eq!(total, expected.clone().into_raw_vec_and_offset().0, "{m}x{k}x{n}");
             }
-            let (rows, mut columns) = (PackedRows::new(a.view()), PackedColumns::new(noise(n + 20, k, 2).view()));
+            let (rows, mut columns) = (PackedRows::new(a.view()), Packed::of_columns(noise(n + 20, k, 2).view()));
             columns.pack(b.view());
             let mut packed = Array2::<f32>::zeros((m, n));
             for_each_packed_tile(&rows, &columns, &mut Aligned::new(), |first, tile| {

@@ -35,7 +35,7 @@ use super::model::Sae;
 use super::train::{Moments, SaeTraining};
 use crate::error::{check_finite, check_not_empty, check_shape};
 use crate::math::aligned::Aligned;
-use crate::math::gemm::streamed::PackedColumns;
+use crate::math::gemm::Packed;
 use crate::math::optim::AdamStep;
 use crate::{Error, Result, Scalar};
 
@@ -50,7 +50,7 @@ const SPARSE_BELOW: f64 = 0.08;
 pub(crate) struct Workspace<T> {
     packed: Aligned<T>,
     /// The encoder, where it does not change and was packed for good.
-    encoder: Option<Arc<PackedColumns<T>>>,
+    encoder: Option<Arc<Packed<T>>>,
     by_output: Vec<T>,
     by_aux: Vec<T>,
     /// Features and gradients by pre-activations of the dense route, `(b, m)` each.
@@ -62,7 +62,7 @@ pub(crate) struct Workspace<T> {
 
 impl<T: Scalar> Workspace<T> {
     /// For an autoencoder that does not change, whose encoder lies ready.
-    pub(super) fn with_encoder(encoder: Arc<PackedColumns<T>>) -> Self {
+    pub(super) fn with_encoder(encoder: Arc<Packed<T>>) -> Self {
         Self { encoder: Some(encoder), ..Self::default() }
     }
 }

@@ -3,9 +3,11 @@
 use limpid::Scalar;
 use limpid::attribution::network::{Linear, Op};
 use limpid::attribution::{Cotangent, Differentiable, Function, Network};
-use limpid::math::gemm::Workspace;
+use limpid::math::gemm::{Packed, Workspace};
+use limpid::math::par;
 use limpid::math::pointwise::Activation;
-use ndarray::{Array2, ArrayRef2, Axis, Slice, Zip};
+use ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2, Axis, Slice, Zip};
+use rayon::prelude::*;
 
 /// Classes of the last layer.
 pub const OUTPUTS: usize = 10;
@@ -51,16 +53,67 @@ impl Mlp {
 
     /// The two closures as a model.
     pub fn model(&self) -> impl Differentiable<f32, Error = limpid::Error> {
-        let (mut forward, mut backward) = (Passes::default(), Passes::default());
-        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| {
-            forward.forward(&self.layers, x, z)
-        })
-        .with_vjp(
-            move |x: &ArrayRef2<f32>, ct: Cotangent<'_, f32>, z: &mut ArrayRef2<f32>, g: &mut ArrayRef2<f32>| {
-                backward.forward(&self.layers, x, z)?;
-                backward.backward(&self.layers, ct, z, g)
-            },
-        )
+        let layers: Vec<Layer> = self.layers.iter().map(Layer::new).collect();
+        let (mut forward, mut backward, same) = (Pieces::default(), Pieces::default(), layers.clone());
+        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| forward.forward(&layers, x, z))
+            .with_vjp(
+                move |x: &ArrayRef2<f32>, ct: Cotangent<'_, f32>, z: &mut ArrayRef2<f32>, g: &mut ArrayRef2<f32>| {
+                    backward.forward(&same, x, z)?;
+                    backward.backward(&same, ct, z, g)
+                },
+            )
+    }
+}
+
+/// Weights that stay, packed for both directions.
+#[derive(Clone)]
+struct Layer {
+    forward: Packed<f32>,
+    backward: Packed<f32>,
+}
+
+impl Layer {
+    fn new(weights: &Array2<f32>) -> Self {
+        Self { forward: Packed::new(weights), backward: Packed::new(&weights.t()) }
+    }
+}
+
+/// A batch in pieces, each of which a thread takes through all layers.
+#[derive(Default)]
+struct Pieces {
+    passes: Vec<Passes>,
+    by_output: Array2<f32>,
+}
+
+/// Rows of a piece: some pieces for every thread, which may be slowed by other work, and a multiple of 12, as products like.
+fn piece_rows(rows: usize) -> usize {
+    if par::threads() > 1 { (rows / (4 * par::threads()) / 12 * 12).max(48) } else { rows.max(1) }
+}
+
+impl Pieces {
+    fn forward(&mut self, layers: &[Layer], x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>) -> limpid::Result<()> {
+        let size = piece_rows(x.nrows());
+        self.passes.resize_with(x.nrows().div_ceil(size).max(self.passes.len()), Passes::default);
+        let pieces = x.axis_chunks_iter(Axis(0), size).zip(z.axis_chunks_iter_mut(Axis(0), size));
+        let pieces: Vec<_> = pieces.zip(&mut self.passes).collect();
+        pieces.into_par_iter().with_max_len(1).try_for_each(|((x, z), passes)| passes.forward(layers, x, z))
+    }
+
+    fn backward(
+        &mut self,
+        layers: &[Layer],
+        cotangent: Cotangent<'_, f32>,
+        z: &ArrayRef2<f32>,
+        gradient: &mut ArrayRef2<f32>,
+    ) -> limpid::Result<()> {
+        if self.by_output.dim() != z.dim() {
+            self.by_output = Array2::zeros(z.raw_dim());
+        }
+        cotangent(z, &mut self.by_output);
+        let size = piece_rows(z.nrows());
+        let pieces = self.by_output.axis_chunks_iter(Axis(0), size).zip(gradient.axis_chunks_iter_mut(Axis(0), size));
+        let pieces: Vec<_> = pieces.zip(&mut self.passes).collect();
+        pieces.into_par_iter().with_max_len(1).try_for_each(|((ct, g), passes)| passes.backward(layers, ct, g))
     }
 }
 
@@ -69,19 +122,23 @@ impl Mlp {
 struct Passes {
     hidden: Vec<Array2<f32>>,
     gradients: Vec<Array2<f32>>,
-    by_output: Array2<f32>,
     workspace: Workspace<f32>,
 }
 
 /// Makes the buffers long enough for this batch.
-fn grow(buffers: &mut Vec<Array2<f32>>, layers: &[Array2<f32>], rows: usize) {
+fn grow(buffers: &mut Vec<Array2<f32>>, layers: &[Layer], rows: usize) {
     if buffers.first().is_none_or(|buffer| buffer.nrows() < rows) {
-        *buffers = layers[1..].iter().map(|layer| Array2::zeros((rows, layer.nrows()))).collect();
+        *buffers = layers[1..].iter().map(|layer| Array2::zeros((rows, layer.forward.dim().0))).collect();
     }
 }
 
 impl Passes {
-    fn forward(&mut self, layers: &[Array2<f32>], x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>) -> limpid::Result<()> {
+    fn forward(
+        &mut self,
+        layers: &[Layer],
+        x: ArrayView2<'_, f32>,
+        mut z: ArrayViewMut2<'_, f32>,
+    ) -> limpid::Result<()> {
         grow(&mut self.hidden, layers, x.nrows());
         let rows = Slice::from(..x.nrows());
         for (index, layer) in layers.iter().enumerate() {
@@ -90,10 +147,10 @@ impl Passes {
             match rest.first_mut() {
                 Some(hidden) => {
                     let mut hidden = hidden.slice_axis_mut(Axis(0), rows);
-                    self.workspace.product_into(&input, layer, &mut hidden)?;
+                    self.workspace.product_packed_into(&input, &layer.forward, &mut hidden)?;
                     hidden.mapv_inplace(|h| h.max(0.0));
                 }
-                None => self.workspace.product_into(&input, layer, z)?,
+                None => self.workspace.product_packed_into(&input, &layer.forward, &mut z)?,
             }
         }
         Ok(())
@@ -101,26 +158,21 @@ impl Passes {
 
     fn backward(
         &mut self,
-        layers: &[Array2<f32>],
-        cotangent: Cotangent<'_, f32>,
-        z: &ArrayRef2<f32>,
-        gradient: &mut ArrayRef2<f32>,
+        layers: &[Layer],
+        by_output: ArrayView2<'_, f32>,
+        mut gradient: ArrayViewMut2<'_, f32>,
     ) -> limpid::Result<()> {
-        grow(&mut self.gradients, layers, z.nrows());
-        let rows = Slice::from(..z.nrows());
-        if self.by_output.dim() != z.dim() {
-            self.by_output = Array2::zeros(z.raw_dim());
-        }
-        cotangent(z, &mut self.by_output);
+        grow(&mut self.gradients, layers, by_output.nrows());
+        let rows = Slice::from(..by_output.nrows());
         for (index, layer) in layers.iter().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(index);
-            let by_output = after.first().map_or(self.by_output.view(), |after| after.slice_axis(Axis(0), rows));
+            let by_output = after.first().map_or(by_output.view(), |after| after.slice_axis(Axis(0), rows));
             let Some(by_input) = before.last_mut() else {
-                self.workspace.product_into(&by_output, &layer.t(), gradient)?;
+                self.workspace.product_packed_into(&by_output, &layer.backward, &mut gradient)?;
                 continue;
             };
             let mut by_input = by_input.slice_axis_mut(Axis(0), rows);
-            self.workspace.product_into(&by_output, &layer.t(), &mut by_input)?;
+            self.workspace.product_packed_into(&by_output, &layer.backward, &mut by_input)?;
             Zip::from(by_input)
                 .and(&self.hidden[index - 1].slice_axis(Axis(0), rows))
                 .for_each(|g, &h| *g = if h > 0.0 { *g } else { 0.0 });

@@ -51,6 +51,9 @@ const COLUMN_VECTORS: usize = 256;
 /// machines starve.
 const WIDE_COLUMN_VECTORS: usize = 32;
 
+/// Multiplications of the smallest piece of work that is worth a thread's waking, and the reading of `B` anew.
+const PIECE: usize = 1 << 21;
+
 /// Products up to this many multiplications are not worth panels and threads.
 const TINY: usize = 1 << 14;
 
@@ -272,7 +275,7 @@ struct Block<'a, 'm, T> {
 
 impl<T: Scalar> Block<'_, '_, T> {
     fn multiply(&self, c: &mut [T], buffers: &mut Aligned<T>) {
-        let (pieces, block_rows) = cut(c, self.n);
+        let (pieces, block_rows) = self.cut(c);
         let buffer = block_rows * self.depth.len();
         buffers.grow(pieces.len() * buffer);
         self.work(pieces, block_rows, buffers.chunks_mut(buffer), |first, c, left| self.multiply_rows(first, c, left));
@@ -280,7 +283,7 @@ impl<T: Scalar> Block<'_, '_, T> {
 
     /// As [`Self::multiply`] for rows with many zeros.
     fn multiply_skipping(&self, c: &mut [T], buffers: &mut Aligned<T>, present: &mut Vec<u64>) {
-        let (pieces, block_rows) = cut(c, self.n);
+        let (pieces, block_rows) = self.cut(c);
         let lengths = (skip::sums::<T>(block_rows), skip::words(block_rows));
         buffers.grow(pieces.len() * lengths.0);
         present.resize(present.len().max(pieces.len() * lengths.1), 0);
@@ -317,6 +320,23 @@ impl<T: Scalar> Block<'_, '_, T> {
         }
         kernel::multiply_panels(left, self.right, self.depth.len(), c, self.n, self.columns.clone(), self.output);
     }
+
+    /// Cuts `c: (m, n)` into pieces of work, each with its first row; tiles are spread evenly. Also the rows that are packed
+    /// together.
+    fn cut<'c>(&self, mut c: &'c mut [T]) -> (Vec<(usize, &'c mut [T])>, usize) {
+        let (m, n) = (c.len() / self.n, self.n);
+        let tiles = m.div_ceil(HEIGHT);
+        // packing a row takes as long as multiplying it with a panel
+        let worth = (m * (self.columns.len() + width::<T>()) * self.depth.len() / PIECE).max(1);
+        let pieces = if par::threads() > 1 { tiles.min(4 * par::threads()).min(worth) } else { 1 };
+        let cuts = (0..pieces).map(|piece| {
+            let [first, end] = [piece, piece + 1].map(|piece| m.min(tiles * piece / pieces * HEIGHT));
+            let (now, rest) = core::mem::take(&mut c).split_at_mut((end - first) * n);
+            c = rest;
+            (first, now)
+        });
+        (cuts.collect(), ROWS.min(tiles.div_ceil(pieces) * HEIGHT))
+    }
 }
 
 /// Columns of `n` that are packed together.
@@ -324,21 +344,6 @@ fn block_columns<T: Scalar>(n: usize) -> usize {
     let vectors = if registers_here() == Registers::Wide { WIDE_COLUMN_VECTORS } else { COLUMN_VECTORS };
     let blocks = n.div_ceil(vectors * T::LANES).max(1);
     n.div_ceil(blocks).next_multiple_of(width::<T>())
-}
-
-/// Cuts `c: (m, n)` into pieces of work, each with its first row; tiles are spread evenly. Also the rows that are packed
-/// together.
-fn cut<T>(mut c: &mut [T], n: usize) -> (Vec<(usize, &mut [T])>, usize) {
-    let m = c.len() / n;
-    let tiles = m.div_ceil(HEIGHT);
-    let pieces = if par::threads() > 1 { tiles.min(4 * par::threads()) } else { 1 };
-    let cuts = (0..pieces).map(|piece| {
-        let [first, end] = [piece, piece + 1].map(|piece| m.min(tiles * piece / pieces * HEIGHT));
-        let (now, rest) = core::mem::take(&mut c).split_at_mut((end - first) * n);
-        c = rest;
-        (first, now)
-    });
-    (cuts.collect(), ROWS.min(tiles.div_ceil(pieces) * HEIGHT))
 }
 
 fn check<T: Scalar>(a: &ArrayRef2<T>, (k, n): (usize, usize), out: &ArrayRef2<T>) -> Result<()> {

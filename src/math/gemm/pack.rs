@@ -91,21 +91,29 @@ pub(super) fn pack_lines<T: Scalar>(
     let (first, whole) = (lines.start, lines.len() - lines.len() % TOGETHER);
     for t in (0..whole).step_by(TOGETHER) {
         let lines: [_; TOGETHER] = core::array::from_fn(|q| slice(first + t + q).as_chunks::<TOGETHER>());
-        let mut groups = panel.chunks_exact_mut(height);
         let [a, b, c, d] = lines.map(|(squares, _)| squares);
-        for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
-            for (p, group) in groups.by_ref().take(TOGETHER).enumerate() {
-                group[t..t + TOGETHER].copy_from_slice(&[a[p], b[p], c[p], d[p]]);
-            }
+        let (squares, rest) = panel.split_at_mut(a.len() * TOGETHER * height);
+        for ((((groups, a), b), c), d) in squares.chunks_exact_mut(TOGETHER * height).zip(a).zip(b).zip(c).zip(d) {
+            turn([a, b, c, d], &mut groups[t..], height);
         }
-        for (p, group) in groups.enumerate() {
-            let rest = lines.map(|(_, rest)| rest[p]);
-            group[t..t + TOGETHER].copy_from_slice(&rest);
+        for (p, group) in rest.chunks_exact_mut(height).enumerate() {
+            group[t..t + TOGETHER].copy_from_slice(&lines.map(|(_, rest)| rest[p]));
         }
     }
     for t in whole..lines.len() {
         for (group, &value) in panel.chunks_exact_mut(height).zip(slice(first + t)) {
             group[t] = value;
         }
+    }
+}
+
+/// Writes the columns of a square to the starts of groups, `height` numbers apart.
+#[inline(always)]
+fn turn<T: Copy>([a, b, c, d]: [&[T; TOGETHER]; TOGETHER], groups: &mut [T], height: usize) {
+    let columns: [[T; TOGETHER]; TOGETHER] = core::array::from_fn(|p| [a[p], b[p], c[p], d[p]]);
+    // one check for all, so that nothing stands between the loads and the stores
+    let groups = &mut groups[..(TOGETHER - 1) * height + TOGETHER];
+    for (p, column) in columns.iter().enumerate() {
+        groups[p * height..p * height + TOGETHER].copy_from_slice(column);
     }
 }

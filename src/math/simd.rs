@@ -12,6 +12,9 @@ use crate::Scalar;
 /// The vector of the scalar `T` under the instruction set `S`.
 pub(crate) type Vector<T, S> = <T as crate::scalar::Vectorised>::Vector<S>;
 
+/// A yes or no for each lane of [`Vector`].
+pub(crate) type Mask<T, S> = <Vector<T, S> as SimdBase<S>>::Mask;
+
 /// The best instruction set of this machine; without `std` the best that the build assumes.
 #[inline]
 pub(crate) fn level() -> Level {

@@ -80,6 +80,46 @@ impl Cholesky {
         }
         Ok(())
     }
+
+    /// [`Self::solve`] for every column of `b: (n, count)`, side by side; the same floats.
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub fn solve_columns(&self, b: &mut ArrayRef2<f64>) -> Result<()> {
+        check_shape("b", b, &[self.n, b.ncols()])?;
+        let Some(b) = b.as_slice_mut().filter(|b| !b.is_empty()) else {
+            return b.columns_mut().into_iter().try_for_each(|mut column| {
+                let mut owned = column.to_vec();
+                self.solve(&mut owned)?;
+                column.iter_mut().zip(owned).for_each(|(to, from)| *to = from);
+                Ok(())
+            });
+        };
+        let (l, n, count) = (&self.factor, self.n, b.len() / self.n);
+        let mut inner = vec![0.0; count];
+        for i in 0..n {
+            let (before, now) = b.split_at_mut(i * count);
+            weighted_rows(before, &l[i * n..i * n + i], &mut inner);
+            now.iter_mut().zip(&inner).for_each(|(b, inner)| *b = (*b - inner) / l[i * n + i]);
+        }
+        let mut column = vec![0.0; n];
+        for i in (0..n).rev() {
+            let (now, after) = b.split_at_mut((i + 1) * count);
+            column.iter_mut().enumerate().skip(i).for_each(|(k, weight)| *weight = l[k * n + i]);
+            weighted_rows(after, &column[i + 1..], &mut inner);
+            now[i * count..].iter_mut().zip(&inner).for_each(|(b, inner)| *b = (*b - inner) / column[i]);
+        }
+        Ok(())
+    }
+}
+
+/// `Σ weight row` in order; `rows: (weights, sums)`.
+fn weighted_rows(rows: &[f64], weights: &[f64], sums: &mut [f64]) {
+    // what a sum of nothing is, so that signs of zeros agree too
+    sums.fill(-0.0);
+    for (row, weight) in rows.chunks_exact(sums.len()).zip(weights) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x);
+    }
 }
 
 /// In order, so that a factor has the floats of its definition.
@@ -99,7 +139,21 @@ mod tests {
         let b: Array1<f64> = (0..5).map(|i| i as f64 - 1.5).collect();
         let mut x = b.to_vec();
         Cholesky::new(&a, "a").unwrap().solve(&mut x).unwrap();
-        assert!((a.dot(&Array1::from(x)) - b).iter().all(|e| e.abs() < 1e-13));
+        assert!((a.dot(&Array1::from(x)) - &b).iter().all(|e| e.abs() < 1e-13));
+        let factor = Cholesky::new(&a, "a").unwrap();
+        let many = Array2::from_shape_fn((5, 3), |(i, j)| b[i] * (1.0 + 2.0 * j as f64) - 0.3 * j as f64);
+        let mut side_by_side = many.clone();
+        factor.solve_columns(&mut side_by_side).unwrap();
+        let mut transposed = many.t().as_standard_layout().into_owned();
+        factor.solve_columns(&mut transposed.view_mut().reversed_axes()).unwrap();
+        assert_eq!(transposed.t(), side_by_side);
+        for (column, found) in many.columns().into_iter().zip(side_by_side.columns()) {
+            let mut alone = column.to_vec();
+            factor.solve(&mut alone).unwrap();
+            assert!(alone.iter().zip(found).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+        assert!(factor.solve_columns(&mut Array2::zeros((4, 3))).is_err());
+        factor.solve_columns(&mut Array2::zeros((5, 0))).unwrap();
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::kernel::{binomial, draw, random_subset, size_shares};
 use super::play::{Ends, Play, ROUND};
 use crate::attribution::Explained;
 use crate::error::check_limit;
-use crate::math::simd::{Simd, dispatch, level};
+use crate::math::simd::{Mask, Select, Simd, SimdBase, SimdMask, Vector, dispatch, level, load_part, store_part};
 use crate::math::solve::Cholesky;
 use crate::{Error, Result, Scalar, Seed};
 
@@ -149,6 +149,17 @@ fn count_together<S: Simd>(_: S, present: &[u64], weight: f64, sums: &mut [f64])
     }
 }
 
+/// Adds `amount` to the sums of members.
+#[inline(always)]
+fn add_to_members<S: Simd>(simd: S, words: &[u64], amount: f64, sums: &mut [f64]) {
+    let amount = Vector::<f64, S>::splat(simd, amount);
+    for (group, sums) in sums.chunks_mut(8).enumerate() {
+        let member = Mask::<f64, S>::from_bitmask(simd, words[group / 8] >> (group % 8 * 8));
+        let old = load_part::<f64, S>(simd, sums);
+        store_part::<f64, S>(Select::select(member, old + amount, old), sums);
+    }
+}
+
 /// Whole pairs that a number of coalitions has room for.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and a float saturates")]
 fn pairs_within(coalitions: f64) -> usize {
@@ -180,6 +191,15 @@ impl Terms {
     /// The term of the pair `i < j`.
     pub(crate) fn pair(self, i: usize, j: usize) -> usize {
         self.n + i * (2 * self.n - i - 1) / 2 + j - i - 1
+    }
+
+    /// Adds `amount` to those of `sums: (terms)` that belong to terms of a coalition; `buffer` is overwritten.
+    fn add(self, coalition: Coalition<'_>, buffer: &mut Vec<usize>, amount: f64, sums: &mut [f64]) {
+        if !self.with_pairs {
+            return dispatch!(level(), simd => add_to_members(simd, coalition.words(), amount, sums));
+        }
+        self.of(coalition, buffer);
+        buffer.iter().for_each(|&term| sums[term] += amount);
     }
 
     /// Terms of a coalition, ascending.
@@ -251,10 +271,9 @@ impl<'a> Fit<'a> {
         let mut b = vec![0.0; n * self.v];
         let mut terms = Vec::new();
         for (row, (coalition, &weight)) in self.plan.coalitions.iter().zip(&self.plan.weights).enumerate() {
-            self.terms.of(coalition, &mut terms);
-            for (value, worth) in self.worth[row * self.v..(row + 1) * self.v].iter().enumerate() {
-                let sums = &mut b[value * n..(value + 1) * n];
-                terms.iter().for_each(|&i| sums[i] += weight * worth);
+            let worth = self.worth[row * self.v..(row + 1) * self.v].iter();
+            for (worth, sums) in worth.zip(b.chunks_exact_mut(n)) {
+                self.terms.add(coalition, &mut terms, weight * worth, sums);
             }
         }
         let factor = Cholesky::new(&self.plan.gram(self.terms), "coalitions of the fit")?;
@@ -279,15 +298,20 @@ impl<'a> Fit<'a> {
             return Ok(None);
         }
         let mut errors = vec![0.0; n * self.v];
-        for value in 0..self.v {
-            let mut scores = self.scores(solution, value, batches);
+        for (value, errors) in errors.chunks_exact_mut(n).enumerate() {
+            let scores = self.scores(solution, value, batches);
             let mean: Vec<f64> = (0..n).map(|i| scores.iter().map(|s| s[i]).sum::<f64>() / pairs as f64).collect();
-            for (batch, score) in scores.iter_mut().enumerate() {
-                let size = pairs / batches + usize::from(batch < pairs % batches);
-                score.iter_mut().zip(&mean).for_each(|(score, mean)| *score -= size as f64 * mean);
-                solution.constrained(score, 0.0)?;
-                let slots = errors[value * n..(value + 1) * n].iter_mut();
-                slots.zip(score.iter()).for_each(|(error, change)| *error += change * change);
+            let size = |batch: usize| pairs / batches + usize::from(batch < pairs % batches);
+            let centred = |(i, batch): (usize, usize)| scores[batch][i] - size(batch) as f64 * mean[i];
+            let mut changes = Array2::from_shape_fn((n, batches), centred);
+            solution.factor.solve_columns(&mut changes)?;
+            for change in changes.columns() {
+                let lambda = change.iter().sum::<f64>() / solution.total;
+                let ends = change.iter().zip(&solution.ones);
+                errors
+                    .iter_mut()
+                    .zip(ends)
+                    .for_each(|(error, (g, one))| *error += (g - lambda * one) * (g - lambda * one));
             }
         }
         let scale = batches as f64 / (batches - 1) as f64 * pairs as f64 / free;
@@ -301,11 +325,12 @@ impl<'a> Fit<'a> {
         let phi = &solution.values[value * n..(value + 1) * n];
         let mut scores = vec![vec![0.0; n]; batches];
         for row in self.plan.enumerated..self.plan.coalitions.len() {
-            self.terms.of(self.plan.coalitions.row(row), &mut terms);
+            let coalition = self.plan.coalitions.row(row);
+            self.terms.of(coalition, &mut terms);
             let told: f64 = terms.iter().map(|&term| phi[term]).sum();
             let rest = self.plan.weights[row] * (self.worth[row * self.v + value] - told);
             let score = &mut scores[(row - self.plan.enumerated) / 2 % batches];
-            terms.iter().for_each(|&term| score[term] += rest);
+            self.terms.add(coalition, &mut terms, rest, score);
         }
         scores
     }

@@ -18,6 +18,7 @@ use ndarray::{Array2, ArrayRef2, ArrayView1};
 
 use crate::attribution::baseline::check_background;
 use crate::attribution::{Baseline, Batch};
+use crate::math::simd::{Mask, Select, Simd, SimdMask, dispatch, level, load_part, store_part};
 use crate::{Dims, Error, Result, Scalar};
 
 /// What stands in for absent features, what the players are, and how the model's values are read.
@@ -150,13 +151,7 @@ impl Players {
     /// nothing leaks out of an absent feature.
     pub(crate) fn select<T: Scalar>(&self, words: &[u64], present: &[T], absent: &[T], row: &mut [T]) {
         if self.single {
-            let parts = row.chunks_mut(64).zip(present.chunks(64)).zip(absent.chunks(64));
-            for (((row, present), absent), &word) in parts.zip(words) {
-                for (bit, (slot, (&here, &gone))) in row.iter_mut().zip(present.iter().zip(absent)).enumerate() {
-                    *slot = if word >> bit & 1 == 1 { here } else { gone };
-                }
-            }
-            return;
+            return dispatch!(level(), simd => choose(simd, words, present, absent, row));
         }
         for &(player, start, end) in &self.runs {
             let member = words[player / 64] >> (player % 64) & 1 == 1;
@@ -167,6 +162,17 @@ impl Players {
     /// The value of every feature's player.
     pub(crate) fn spread<'a, T: Scalar>(&'a self, values: ArrayView1<'a, T>) -> impl Iterator<Item = T> + 'a {
         self.of_feature.iter().map(move |&player| values[player])
+    }
+}
+
+/// [`Players::select`] where every feature is a player.
+#[inline(always)]
+fn choose<T: Scalar, S: Simd>(simd: S, words: &[u64], present: &[T], absent: &[T], row: &mut [T]) {
+    for start in (0..row.len()).step_by(T::LANES) {
+        let end = row.len().min(start + T::LANES);
+        let member = Mask::<T, S>::from_bitmask(simd, words[start / 64] >> (start % 64));
+        let [here, gone] = [present, absent].map(|from| load_part::<T, S>(simd, &from[start..end]));
+        store_part::<T, S>(Select::select(member, here, gone), &mut row[start..end]);
     }
 }
 

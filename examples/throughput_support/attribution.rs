@@ -6,12 +6,13 @@ use limpid::attribution::gradient::{IntegratedGradients, Saliency};
 use limpid::attribution::perturbation::{FeatureAblation, KernelShap, Removal, Sampling, Shapley, Summary, Walks};
 use limpid::attribution::rules::DeepLift;
 use limpid::attribution::target::Logit;
-use limpid::attribution::{Attribution, Batch, Differentiable, Explainer, Forward, Network};
-use ndarray::{Array2, Axis, Slice};
+use limpid::attribution::{Attribution, Differentiable, Explainer, Network};
+use ndarray::Array2;
 use serde_json::json;
 
 use super::Measured;
-use super::mlp::{Mlp, OUTPUTS, pattern};
+use super::bare::Recorder;
+use super::mlp::{Mlp, pattern};
 use super::options::Options;
 
 pub fn run(options: &Options) -> Result<String, String> {
@@ -25,15 +26,18 @@ pub fn run(options: &Options) -> Result<String, String> {
     ])?;
     let (mlp, x) = (Mlp::new(d, width, depth), pattern(rows, d, 1.0, 99));
     let method = options.method.as_deref().unwrap_or("integrated_gradients");
-    let (mut model, mut network) = (mlp.model(), mlp.network()?);
-    let mut explain = || explain(method, &mut model, &mut network, &x, steps);
-    let found = explain()?;
+    let (mut recorder, mut network) = (Recorder::new(mlp.model()), mlp.network()?);
+    let found = explain(method, &mut recorder, &mut network, &x, steps)?;
+    if method == "deep_lift" {
+        // it walks the tape: the closures' gradient at the same rows is what it cannot do without
+        explain("saliency", &mut recorder, &mut network, &x, steps)?;
+    }
     let start = Instant::now();
     for _ in 0..iterations {
-        explain()?;
+        explain(method, &mut recorder.model, &mut network, &x, steps)?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let bare = bare_seconds(&mlp, &x, &found, iterations)?;
+    let bare = recorder.bare_seconds(iterations).map_err(|e| e.to_string())?;
     let per_second = (rows * iterations) as f64 / seconds;
     let evaluations = found.evaluations.total() as f64 / rows as f64;
     let sizes = json!({"method": method, "rows": rows, "d": d, "width": width, "depth": depth, "steps": steps});
@@ -83,32 +87,4 @@ fn explain(
         other => return Err(format!("unknown method {other}; --help lists them")),
     };
     found.map_err(|failure| failure.to_string())
-}
-
-/// Seconds of as many model rows as the method used, with nothing around them.
-fn bare_seconds(mlp: &Mlp, x: &Array2<f32>, found: &Attribution<f32>, iterations: usize) -> Result<f64, String> {
-    let (mut model, n) = (mlp.model(), x.nrows());
-    let chunk = Batch::Auto.rows(x.ncols()).map_err(|e| e.to_string())?;
-    let input = Array2::from_shape_fn((chunk, x.ncols()), |(row, i)| x[[row % n, i]]);
-    let (mut z, mut gradient) = (Array2::zeros((chunk, OUTPUTS)), Array2::zeros(input.raw_dim()));
-    let evaluations = found.evaluations;
-    let start = Instant::now();
-    for _ in 0..iterations {
-        for rows in chunks(evaluations.forward, chunk) {
-            let (x, mut z) = (input.slice_axis(Axis(0), rows), z.slice_axis_mut(Axis(0), rows));
-            model.forward(&x, &mut z).map_err(|e| e.to_string())?;
-        }
-        for rows in chunks(evaluations.gradient, chunk) {
-            let (x, mut z) = (input.slice_axis(Axis(0), rows), z.slice_axis_mut(Axis(0), rows));
-            let mut gradient = gradient.slice_axis_mut(Axis(0), rows);
-            model.vjp(&x, &mut |_, ct| ct.column_mut(0).fill(1.0), &mut z, &mut gradient).map_err(|e| e.to_string())?;
-        }
-    }
-    Ok(start.elapsed().as_secs_f64())
-}
-
-/// Whole chunks, and what is left.
-fn chunks(rows: u64, chunk: usize) -> impl Iterator<Item = Slice> {
-    let rows = usize::try_from(rows).unwrap_or(0);
-    (0..rows).step_by(chunk).map(move |start| Slice::from(0..chunk.min(rows - start)))
 }

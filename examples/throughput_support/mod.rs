@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "an example has no crate to reach from")]
 
 pub mod attribution;
+pub mod bare;
 pub mod gemm;
 pub mod influence;
 pub mod mlp;

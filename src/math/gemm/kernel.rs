@@ -29,8 +29,8 @@ pub(super) enum Output {
 
 /// Product of packed rows and packed columns into `c[.., columns]`; `c: (rows, n)`.
 ///
-/// `left` holds panels `(depth, HEIGHT)`, `right` panels `(depth, width)` that start `right.1` numbers apart. A panel of columns stays in the nearest cache
-/// while all panels of rows pass by.
+/// `left` holds panels `(depth, HEIGHT)`, `right` panels `(depth, width)` that start `right.1` numbers apart. A panel of
+/// columns stays in the nearest cache while all panels of rows pass by.
 pub(super) fn multiply_panels<T: Scalar>(
     left: &[T],
     right: (&[T], usize),

@@ -327,8 +327,8 @@ impl<T: Scalar> Block<'_, '_, T> {
         let (m, n) = (c.len() / self.n, self.n);
         let tiles = m.div_ceil(HEIGHT);
         // packing a row takes as long as multiplying it with a panel
-        let worth = (m * (self.columns.len() + width::<T>()) * self.depth.len() / PIECE).max(1);
-        let pieces = if par::threads() > 1 { tiles.min(4 * par::threads()).min(worth) } else { 1 };
+        let work = m.saturating_mul(self.columns.len() + width::<T>()).saturating_mul(self.depth.len());
+        let pieces = if par::threads() > 1 { tiles.min(4 * par::threads()).min((work / PIECE).max(1)) } else { 1 };
         let cuts = (0..pieces).map(|piece| {
             let [first, end] = [piece, piece + 1].map(|piece| m.min(tiles * piece / pieces * HEIGHT));
             let (now, rest) = core::mem::take(&mut c).split_at_mut((end - first) * n);
@@ -483,6 +483,13 @@ mod tests {
         assert_eq!(product(&a, &b).unwrap(), Array2::<f64>::zeros((2, 3)));
         assert_eq!(product(&b.t(), &a.t()).unwrap().dim(), (3, 2));
         assert_eq!(product(&b, &Array2::zeros((3, 4))).unwrap().dim(), (0, 4));
+        let (mut out, mut workspace) = (Array2::ones((2, 3)), Workspace::new());
+        workspace.product_packed_into(&a, &Packed::new(&b), &mut out).unwrap();
+        assert_eq!(out, Array2::<f64>::zeros((2, 3)));
+        for (m, n) in [(0, 3), (2, 0)] {
+            let (a, b) = (Array2::<f64>::ones((m, 4)), Array2::ones((4, n)));
+            workspace.product_packed_into(&a, &Packed::new(&b), &mut Array2::ones((m, n))).unwrap();
+        }
     }
 
     #[test]
@@ -492,5 +499,11 @@ mod tests {
         assert_eq!(product(&a, &a), Err(expected));
         let mut out = array![[0.0]];
         assert!(product_into(&a.t(), &a, &mut out).is_err());
+        let packed =
+            |b: &Array2<f64>, out: &mut Array2<f64>| Workspace::new().product_packed_into(&a, &Packed::new(b), out);
+        let expected = Error::Shape { what: "b", expected: Dims::new(&[2, 2]), got: Dims::new(&[1, 2]) };
+        assert_eq!(packed(&a, &mut out), Err(expected));
+        let expected = Error::Shape { what: "out", expected: Dims::new(&[1, 2]), got: Dims::new(&[1, 1]) };
+        assert_eq!(packed(&Array2::ones((2, 2)), &mut out), Err(expected));
     }
 }

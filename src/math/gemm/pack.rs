@@ -63,19 +63,11 @@ pub(super) fn pack<T: Scalar>(
     }
     if matrix.transposed() {
         for (p, group) in depth.zip(panel.chunks_exact_mut(height)) {
-            copy(&matrix.line(p)[rows.clone()], &mut group[..rows.len()]);
+            group[..rows.len()].copy_from_slice(&matrix.line(p)[rows.clone()]);
         }
         return;
     }
     pack_lines(matrix, rows, depth, height, panel);
-}
-
-/// Copies a line of a panel, which is too short for a call to be worth it.
-#[inline(always)]
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    let ((from, rest), (to, rest_to)) = (from.as_chunks::<TOGETHER>(), to.as_chunks_mut::<TOGETHER>());
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-    rest_to.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
 }
 
 /// As [`pack`] for slices that run along the inner index: it turns them.
@@ -90,30 +82,14 @@ pub(super) fn pack_lines<T: Scalar>(
     let slice = |line: usize| &matrix.line(line)[depth.clone()];
     let (first, whole) = (lines.start, lines.len() - lines.len() % TOGETHER);
     for t in (0..whole).step_by(TOGETHER) {
-        let lines: [_; TOGETHER] = core::array::from_fn(|q| slice(first + t + q).as_chunks::<TOGETHER>());
-        let [a, b, c, d] = lines.map(|(squares, _)| squares);
-        let (squares, rest) = panel.split_at_mut(a.len() * TOGETHER * height);
-        for ((((groups, a), b), c), d) in squares.chunks_exact_mut(TOGETHER * height).zip(a).zip(b).zip(c).zip(d) {
-            turn([a, b, c, d], &mut groups[t..], height);
-        }
-        for (p, group) in rest.chunks_exact_mut(height).enumerate() {
-            group[t..t + TOGETHER].copy_from_slice(&lines.map(|(_, rest)| rest[p]));
+        let [a, b, c, d]: [_; TOGETHER] = core::array::from_fn(|q| slice(first + t + q));
+        for ((((group, &a), &b), &c), &d) in panel.chunks_exact_mut(height).zip(a).zip(b).zip(c).zip(d) {
+            group[t..t + TOGETHER].copy_from_slice(&[a, b, c, d]);
         }
     }
     for t in whole..lines.len() {
         for (group, &value) in panel.chunks_exact_mut(height).zip(slice(first + t)) {
             group[t] = value;
         }
-    }
-}
-
-/// Writes the columns of a square to the starts of groups, `height` numbers apart.
-#[inline(always)]
-fn turn<T: Copy>([a, b, c, d]: [&[T; TOGETHER]; TOGETHER], groups: &mut [T], height: usize) {
-    let columns: [[T; TOGETHER]; TOGETHER] = core::array::from_fn(|p| [a[p], b[p], c[p], d[p]]);
-    // one check for all, so that nothing stands between the loads and the stores
-    let groups = &mut groups[..(TOGETHER - 1) * height + TOGETHER];
-    for (p, column) in columns.iter().enumerate() {
-        groups[p * height..p * height + TOGETHER].copy_from_slice(column);
     }
 }

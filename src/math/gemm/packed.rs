@@ -24,7 +24,7 @@ use crate::math::aligned::Aligned;
 /// assert_eq!(out, array![[4.0, 6.0]]);
 /// # Ok::<(), limpid::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Packed<T> {
     n: usize,
     k: usize,

@@ -52,7 +52,7 @@ const COLUMN_VECTORS: usize = 256;
 const WIDE_COLUMN_VECTORS: usize = 32;
 
 /// Multiplications of the smallest piece of work that is worth a thread's waking, and the reading of `B` anew.
-const PIECE: usize = 1 << 21;
+const PIECE: usize = 1 << 22;
 
 /// Products up to this many multiplications are not worth panels and threads.
 const TINY: usize = 1 << 14;

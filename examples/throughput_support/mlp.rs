@@ -85,14 +85,23 @@ struct Pieces {
     by_output: Array2<f32>,
 }
 
-/// Rows of a piece: some pieces for every thread, which may be slowed by other work, and a multiple of 12, as products like.
-fn piece_rows(rows: usize) -> usize {
-    if par::threads() > 1 { (rows / (4 * par::threads()) / 12 * 12).max(48) } else { rows.max(1) }
+/// Weights that stay in a second-level cache while rows pass through all layers.
+const CACHED_WEIGHTS: usize = 1 << 18;
+
+/// Rows of a piece: of a small model some pieces for every thread, which may be slowed by other work, and a multiple of 12, as
+/// products like; of a large one the whole batch, so that its weights come from memory once.
+fn piece_rows(rows: usize, layers: &[Layer]) -> usize {
+    let weights: usize = layers.iter().map(|layer| layer.forward.dim().0 * layer.forward.dim().1).sum();
+    if par::threads() > 1 && weights <= CACHED_WEIGHTS {
+        (rows / (4 * par::threads()) / 12 * 12).max(48)
+    } else {
+        rows.max(1)
+    }
 }
 
 impl Pieces {
     fn forward(&mut self, layers: &[Layer], x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>) -> limpid::Result<()> {
-        let size = piece_rows(x.nrows());
+        let size = piece_rows(x.nrows(), layers);
         self.passes.resize_with(x.nrows().div_ceil(size).max(self.passes.len()), Passes::default);
         let pieces = x.axis_chunks_iter(Axis(0), size).zip(z.axis_chunks_iter_mut(Axis(0), size));
         let pieces: Vec<_> = pieces.zip(&mut self.passes).collect();
@@ -110,7 +119,7 @@ impl Pieces {
             self.by_output = Array2::zeros(z.raw_dim());
         }
         cotangent(z, &mut self.by_output);
-        let size = piece_rows(z.nrows());
+        let size = piece_rows(z.nrows(), layers);
         let pieces = self.by_output.axis_chunks_iter(Axis(0), size).zip(gradient.axis_chunks_iter_mut(Axis(0), size));
         let pieces: Vec<_> = pieces.zip(&mut self.passes).collect();
         pieces.into_par_iter().with_max_len(1).try_for_each(|((ct, g), passes)| passes.backward(layers, ct, g))

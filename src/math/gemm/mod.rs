@@ -275,7 +275,7 @@ struct Block<'a, 'm, T> {
 
 impl<T: Scalar> Block<'_, '_, T> {
     fn multiply(&self, c: &mut [T], buffers: &mut Aligned<T>) {
-        let (pieces, block_rows) = self.cut(c);
+        let (pieces, block_rows) = self.cut(c, HEIGHT);
         let buffer = block_rows * self.depth.len();
         buffers.grow(pieces.len() * buffer);
         self.work(pieces, block_rows, buffers.chunks_mut(buffer), |first, c, left| self.multiply_rows(first, c, left));
@@ -283,7 +283,7 @@ impl<T: Scalar> Block<'_, '_, T> {
 
     /// As [`Self::multiply`] for rows with many zeros.
     fn multiply_skipping(&self, c: &mut [T], buffers: &mut Aligned<T>, present: &mut Vec<u64>) {
-        let (pieces, block_rows) = self.cut(c);
+        let (pieces, block_rows) = self.cut(c, skip::PIECE_ROWS);
         let lengths = (skip::sums::<T>(block_rows), skip::words(block_rows));
         buffers.grow(pieces.len() * lengths.0);
         present.resize(present.len().max(pieces.len() * lengths.1), 0);
@@ -321,14 +321,15 @@ impl<T: Scalar> Block<'_, '_, T> {
         kernel::multiply_panels(left, self.right, self.depth.len(), c, self.n, self.columns.clone(), self.output);
     }
 
-    /// Cuts `c: (m, n)` into pieces of work, each with its first row; tiles are spread evenly. Also the rows that are packed
-    /// together.
-    fn cut<'c>(&self, mut c: &'c mut [T]) -> (Vec<(usize, &'c mut [T])>, usize) {
+    /// Cuts `c: (m, n)` into pieces of work of at least some rows, each with its first row; tiles are spread evenly. Also the
+    /// rows that are packed together.
+    fn cut<'c>(&self, mut c: &'c mut [T], least_rows: usize) -> (Vec<(usize, &'c mut [T])>, usize) {
         let (m, n) = (c.len() / self.n, self.n);
         let tiles = m.div_ceil(HEIGHT);
         // packing a row takes as long as multiplying it with a panel
         let work = m.saturating_mul(self.columns.len() + width::<T>()).saturating_mul(self.depth.len());
-        let pieces = if par::threads() > 1 { tiles.min(4 * par::threads()).min((work / PIECE).max(1)) } else { 1 };
+        let pieces =
+            if par::threads() > 1 { (4 * par::threads()).min(m / least_rows).min(work / PIECE).max(1) } else { 1 };
         let cuts = (0..pieces).map(|piece| {
             let [first, end] = [piece, piece + 1].map(|piece| m.min(tiles * piece / pieces * HEIGHT));
             let (now, rest) = core::mem::take(&mut c).split_at_mut((end - first) * n);

@@ -34,6 +34,9 @@ const MOST_PRESENT_WIDE: f64 = 0.55;
 /// Fewest rows that are worth a look at all of `B`.
 const LEAST_ROWS: usize = 48;
 
+/// Fewest rows of a piece of work: each piece brings every strip into the nearest cache once more.
+pub(super) const PIECE_ROWS: usize = 60;
+
 /// Rows that are looked at before the choice.
 const SAMPLE: usize = 16;
 

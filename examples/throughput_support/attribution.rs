@@ -21,7 +21,7 @@ pub fn run(options: &Options) -> Result<String, String> {
         ("d", 64, 8),
         ("width", 256, 16),
         ("depth", 2, 2),
-        ("steps", 50, 5),
+        ("steps", 50, 20),
         ("iterations", 5, 1),
     ])?;
     let (mlp, x) = (Mlp::new(d, width, depth), pattern(rows, d, 1.0, 99));

@@ -11,9 +11,16 @@ const KEPT: usize = 16;
 /// A model that keeps the first batches it is asked for.
 pub struct Recorder<M> {
     pub model: M,
-    /// The batch, and whether it was asked for gradients.
-    batches: Vec<(Array2<f32>, bool)>,
+    batches: Vec<Asked>,
     rows: usize,
+}
+
+/// A batch, and room for the answer.
+struct Asked {
+    x: Array2<f32>,
+    z: Array2<f32>,
+    /// Of a batch that was asked for gradients.
+    gradient: Option<Array2<f32>>,
 }
 
 impl<M: Differentiable<f32, Error = limpid::Error>> Recorder<M> {
@@ -23,20 +30,18 @@ impl<M: Differentiable<f32, Error = limpid::Error>> Recorder<M> {
 
     fn keep(&mut self, x: &ArrayRef2<f32>, gradient: bool) {
         if self.batches.len() < KEPT {
-            self.batches.push((x.to_owned(), gradient));
+            let z = Array2::zeros((x.nrows(), self.model.n_outputs()));
+            self.batches.push(Asked { x: x.to_owned(), z, gradient: gradient.then(|| Array2::zeros(x.raw_dim())) });
         }
         self.rows += x.nrows();
     }
 
     /// Asks for the batch again.
     fn again(&mut self, batch: usize) -> limpid::Result<usize> {
-        let (x, gradient) = &self.batches[batch];
-        let mut z = Array2::zeros((x.nrows(), self.model.n_outputs()));
-        if *gradient {
-            let mut by_input = Array2::zeros(x.raw_dim());
-            self.model.vjp(x, &mut |_, ct| ct.column_mut(0).fill(1.0), &mut z, &mut by_input)?;
-        } else {
-            self.model.forward(x, &mut z)?;
+        let Asked { x, z, gradient } = &mut self.batches[batch];
+        match gradient {
+            Some(gradient) => self.model.vjp(x, &mut |_, ct| ct.column_mut(0).fill(1.0), z, gradient)?,
+            None => self.model.forward(x, z)?,
         }
         Ok(x.nrows())
     }

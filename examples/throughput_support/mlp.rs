@@ -21,13 +21,15 @@ pub fn pattern(rows: usize, columns: usize, scale: f64, seed: usize) -> Array2<f
 /// The weights, `(inputs, outputs)` each.
 pub struct Mlp {
     layers: Vec<Array2<f32>>,
+    packed: Vec<Layer>,
 }
 
 impl Mlp {
     pub fn new(d: usize, width: usize, depth: usize) -> Self {
         let sizes: Vec<usize> = [d].into_iter().chain(std::iter::repeat_n(width, depth)).chain([OUTPUTS]).collect();
         let layer = |(index, pair): (usize, &[usize])| pattern(pair[0], pair[1], 2.0 / (pair[0] as f64).sqrt(), index);
-        Self { layers: sizes.windows(2).enumerate().map(layer).collect() }
+        let layers: Vec<Array2<f32>> = sizes.windows(2).enumerate().map(layer).collect();
+        Self { packed: layers.iter().map(Layer::new).collect(), layers }
     }
 
     pub fn weights(&self) -> usize {
@@ -53,20 +55,18 @@ impl Mlp {
 
     /// The two closures as a model.
     pub fn model(&self) -> impl Differentiable<f32, Error = limpid::Error> {
-        let layers: Vec<Layer> = self.layers.iter().map(Layer::new).collect();
-        let (mut forward, mut backward, same) = (Pieces::default(), Pieces::default(), layers.clone());
-        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| forward.forward(&layers, x, z))
+        let (mut forward, mut backward, layers) = (Pieces::default(), Pieces::default(), &self.packed);
+        Function::new(self.sizes(), move |x: &ArrayRef2<f32>, z: &mut ArrayRef2<f32>| forward.forward(layers, x, z))
             .with_vjp(
                 move |x: &ArrayRef2<f32>, ct: Cotangent<'_, f32>, z: &mut ArrayRef2<f32>, g: &mut ArrayRef2<f32>| {
-                    backward.forward(&same, x, z)?;
-                    backward.backward(&same, ct, z, g)
+                    backward.forward(layers, x, z)?;
+                    backward.backward(layers, ct, z, g)
                 },
             )
     }
 }
 
 /// Weights that stay, packed for both directions.
-#[derive(Clone)]
 struct Layer {
     forward: Packed<f32>,
     backward: Packed<f32>,

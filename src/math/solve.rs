@@ -85,7 +85,7 @@ impl Cholesky {
     ///
     /// # Errors
     /// [`Error::Shape`].
-    pub fn solve_columns(&self, b: &mut ArrayRef2<f64>) -> Result<()> {
+    pub(crate) fn solve_columns(&self, b: &mut ArrayRef2<f64>) -> Result<()> {
         check_shape("b", b, &[self.n, b.ncols()])?;
         let Some(b) = b.as_slice_mut().filter(|b| !b.is_empty()) else {
             return b.columns_mut().into_iter().try_for_each(|mut column| {

@@ -193,13 +193,12 @@ impl Terms {
         self.n + i * (2 * self.n - i - 1) / 2 + j - i - 1
     }
 
-    /// Adds `amount` to those of `sums: (terms)` that belong to terms of a coalition; `buffer` is overwritten.
-    fn add(self, coalition: Coalition<'_>, buffer: &mut Vec<usize>, amount: f64, sums: &mut [f64]) {
-        if !self.with_pairs {
-            return dispatch!(level(), simd => add_to_members(simd, coalition.words(), amount, sums));
+    /// Adds `amount` to those of `sums: (terms)` that belong to a coalition; its `terms` are read where there are pairs.
+    fn add(self, coalition: Coalition<'_>, terms: &[usize], amount: f64, sums: &mut [f64]) {
+        if self.with_pairs {
+            return terms.iter().for_each(|&term| sums[term] += amount);
         }
-        self.of(coalition, buffer);
-        buffer.iter().for_each(|&term| sums[term] += amount);
+        dispatch!(level(), simd => add_to_members(simd, coalition.words(), amount, sums));
     }
 
     /// Terms of a coalition, ascending.
@@ -238,12 +237,10 @@ pub(crate) struct Solution {
 }
 
 impl Solution {
-    /// Turns `g` into the `δ` with `A δ + λ 1 = g` and `Σ δ = sum`.
-    fn constrained(&self, g: &mut [f64], sum: f64) -> Result<()> {
-        self.factor.solve(g)?;
+    /// Turns `A⁻¹ g` into the `δ` with `A δ + λ 1 = g` and `Σ δ = sum`.
+    fn constrain(&self, g: &mut [f64], sum: f64) {
         let lambda = (g.iter().sum::<f64>() - sum) / self.total;
         g.iter_mut().zip(&self.ones).for_each(|(g, one)| *g -= lambda * one);
-        Ok(())
     }
 }
 
@@ -271,9 +268,12 @@ impl<'a> Fit<'a> {
         let mut b = vec![0.0; n * self.v];
         let mut terms = Vec::new();
         for (row, (coalition, &weight)) in self.plan.coalitions.iter().zip(&self.plan.weights).enumerate() {
+            if self.terms.with_pairs {
+                self.terms.of(coalition, &mut terms);
+            }
             let worth = self.worth[row * self.v..(row + 1) * self.v].iter();
             for (worth, sums) in worth.zip(b.chunks_exact_mut(n)) {
-                self.terms.add(coalition, &mut terms, weight * worth, sums);
+                self.terms.add(coalition, &terms, weight * worth, sums);
             }
         }
         let factor = Cholesky::new(&self.plan.gram(self.terms), "coalitions of the fit")?;
@@ -282,7 +282,8 @@ impl<'a> Fit<'a> {
         let total = ones.iter().sum();
         let mut solution = Solution { values: Vec::new(), factor, ones, total };
         for (b, gain) in b.chunks_mut(n).zip(self.ends.gain()) {
-            solution.constrained(b, gain)?;
+            solution.factor.solve(b)?;
+            solution.constrain(b, gain);
         }
         solution.values = b;
         Ok(solution)
@@ -306,12 +307,9 @@ impl<'a> Fit<'a> {
             let mut changes = Array2::from_shape_fn((n, batches), centred);
             solution.factor.solve_columns(&mut changes)?;
             for change in changes.columns() {
-                let lambda = change.iter().sum::<f64>() / solution.total;
-                let ends = change.iter().zip(&solution.ones);
-                errors
-                    .iter_mut()
-                    .zip(ends)
-                    .for_each(|(error, (g, one))| *error += (g - lambda * one) * (g - lambda * one));
+                let mut change = change.to_vec();
+                solution.constrain(&mut change, 0.0);
+                errors.iter_mut().zip(change).for_each(|(error, change)| *error += change * change);
             }
         }
         let scale = batches as f64 / (batches - 1) as f64 * pairs as f64 / free;
@@ -330,7 +328,7 @@ impl<'a> Fit<'a> {
             let told: f64 = terms.iter().map(|&term| phi[term]).sum();
             let rest = self.plan.weights[row] * (self.worth[row * self.v + value] - told);
             let score = &mut scores[(row - self.plan.enumerated) / 2 % batches];
-            self.terms.add(coalition, &mut terms, rest, score);
+            self.terms.add(coalition, &terms, rest, score);
         }
         scores
     }

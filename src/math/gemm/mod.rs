@@ -140,14 +140,12 @@ impl<T: Scalar> Workspace<T> {
             out.fill(T::zero());
             return Ok(());
         }
-        let a = Operand::new(a.view());
         if let Some(c) = out.as_slice_mut() {
-            self.multiply_blocks(&a, &Right::Packed(b), (c, b.dim().1), Output::Store);
+            self.multiply_blocks(&Operand::new(a.view()), &Right::Packed(b), (c, b.dim().1), Output::Store);
             return Ok(());
         }
         let mut owned = Array2::zeros(out.raw_dim());
-        let c = owned.as_slice_mut().unwrap_or_default();
-        self.multiply_blocks(&a, &Right::Packed(b), (c, b.dim().1), Output::Store);
+        self.product_packed_into(a, b, &mut owned)?;
         out.assign(&owned);
         Ok(())
     }

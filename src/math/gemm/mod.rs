@@ -60,7 +60,7 @@ const TINY: usize = 1 << 14;
 /// `A B`; `a: (m, k)`, `b: (k, n)`. Returns `(m, n)`.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) if the inner sizes differ.
+/// [`Error::Shape`] if the inner sizes differ.
 ///
 /// # Example
 /// ```
@@ -81,7 +81,7 @@ pub fn product<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>) -> Result<Array2<T
 /// Writes `A B` to `out: (m, n)`; `a: (m, k)`, `b: (k, n)`.
 ///
 /// # Errors
-/// As [`product`], and [`Error::Shape`](crate::Error::Shape) if `out` has another shape.
+/// As [`product`], and [`Error::Shape`] if `out` has another shape.
 pub fn product_into<T: Scalar>(a: &ArrayRef2<T>, b: &ArrayRef2<T>, out: &mut ArrayRef2<T>) -> Result<()> {
     Workspace::new().product_into(a, b, out)
 }

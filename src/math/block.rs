@@ -15,13 +15,16 @@ use crate::Scalar;
 /// Samples in one block. Also the piece of a batch that has a random stream and a gradient of its own.
 pub(crate) const BLOCK: usize = 256;
 
-/// Rows of `A` in one register tile of [`apply`].
+/// Rows of `A` in one register tile.
 const TILE: usize = 4;
 
 /// Rows of `A` in a tile on machines with 32 wide registers: more work for each vector that is read.
 const TALL: usize = 10;
 
-/// Columns of `A`'s partner in one register tile of [`accumulate`] on machines with 32 wide registers.
+/// Vectors of `B` that go with [`TALL`] rows.
+const SIDE: usize = 2;
+
+/// Vectors of `B` that go with [`TILE`] rows or fewer on machines with 32 wide registers.
 const PAIR: usize = 4;
 
 /// The first `rows` samples, rounded up to whole vectors.
@@ -29,7 +32,8 @@ pub(crate) fn live_lanes<T: Scalar>(rows: usize) -> usize {
     rows.next_multiple_of(T::LANES)
 }
 
-/// Hands each vector of `A B` to `emit(row, lane, vector)`; `a: (p, q)` row-major, `b: (q, BLOCK)`.
+/// Hands the vectors of `A B` to `emit(row, lane, vectors)`, some consecutive rows from `row` on at a time; `a: (p, q)`
+/// row-major, `b: (q, BLOCK)`.
 ///
 /// Sums run over `q` in order. For each lane rows come in order, too; how rows and lanes alternate depends on the machine.
 #[inline(always)]
@@ -39,7 +43,7 @@ pub(crate) fn apply<T: Scalar, S: Simd>(
     q: usize,
     b: &[T],
     live: usize,
-    mut emit: impl FnMut(usize, usize, Vector<T, S>),
+    mut emit: impl FnMut(usize, usize, &[Vector<T, S>]),
 ) {
     if q == 0 {
         return;
@@ -47,16 +51,16 @@ pub(crate) fn apply<T: Scalar, S: Simd>(
     let (mut row, mut left) = (0, a);
     while wide::<S>() && left.len() >= TALL * q {
         let (tile, rest) = left.split_at(TALL * q);
-        apply_tile::<T, S, TALL>(simd, tile, q, b, live, row, &mut emit);
+        apply_rows::<T, S, TALL, SIDE>(simd, tile, q, b, live, row, &mut emit);
         (row, left) = (row + TALL, rest);
     }
     while left.len() >= TILE * q {
         let (tile, rest) = left.split_at(TILE * q);
-        apply_tile::<T, S, TILE>(simd, tile, q, b, live, row, &mut emit);
+        apply_rows::<T, S, TILE, PAIR>(simd, tile, q, b, live, row, &mut emit);
         (row, left) = (row + TILE, rest);
     }
     for single in left.chunks_exact(q) {
-        apply_tile::<T, S, 1>(simd, single, q, b, live, row, &mut emit);
+        apply_rows::<T, S, 1, PAIR>(simd, single, q, b, live, row, &mut emit);
         row += 1;
     }
 }
@@ -74,31 +78,62 @@ fn lines<T, const M: usize>(x: &[T], width: usize) -> [&[T]; M] {
     lines
 }
 
+/// Some rows of `A` with all vectors of `B`, on machines with 32 wide registers `N` at a time.
 #[inline(always)]
-fn apply_tile<T: Scalar, S: Simd, const M: usize>(
+fn apply_rows<T: Scalar, S: Simd, const M: usize, const N: usize>(
     simd: S,
     tile: &[T],
     q: usize,
     b: &[T],
     live: usize,
     row: usize,
-    emit: &mut impl FnMut(usize, usize, Vector<T, S>),
+    emit: &mut impl FnMut(usize, usize, &[Vector<T, S>]),
+) {
+    let mut lane = 0;
+    while wide::<S>() && lane + N * T::LANES <= live {
+        apply_tile::<T, S, M, N>(simd, tile, q, b, lane, row, emit);
+        lane += N * T::LANES;
+    }
+    while lane < live {
+        apply_tile::<T, S, M, 1>(simd, tile, q, b, lane, row, emit);
+        lane += T::LANES;
+    }
+}
+
+#[inline(always)]
+fn apply_tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    tile: &[T],
+    q: usize,
+    b: &[T],
+    lane: usize,
+    row: usize,
+    emit: &mut impl FnMut(usize, usize, &[Vector<T, S>]),
 ) {
     let rows = lines::<T, M>(tile, q);
-    for lane in (0..live).step_by(T::LANES) {
-        let mut sums = [Vector::<T, S>::splat(simd, T::zero()); M];
-        let mut j = 0;
-        while j < q {
-            let at = j * BLOCK + lane;
-            let x = Vector::<T, S>::from_slice(simd, &b[at..at + T::LANES]);
-            for t in 0..M {
-                sums[t] = x.mul_add(Vector::<T, S>::splat(simd, rows[t][j]), sums[t]);
+    let mut sums = [[Vector::<T, S>::splat(simd, T::zero()); N]; M];
+    let mut j = 0;
+    while j < q {
+        let from = &b[j * BLOCK + lane..][..N * T::LANES];
+        let mut x = [Vector::<T, S>::splat(simd, T::zero()); N];
+        for (v, x) in x.iter_mut().enumerate() {
+            *x = Vector::<T, S>::from_slice(simd, &from[v * T::LANES..(v + 1) * T::LANES]);
+        }
+        for t in 0..M {
+            let a = Vector::<T, S>::splat(simd, rows[t][j]);
+            for v in 0..N {
+                sums[t][v] = x[v].mul_add(a, sums[t][v]);
             }
-            j += 1;
         }
-        for (t, &sum) in sums.iter().enumerate() {
-            emit(row + t, lane, sum);
+        j += 1;
+    }
+    for v in 0..N {
+        // a copy: sums that are lent do not stay in registers before
+        let mut of_lane = [Vector::<T, S>::splat(simd, T::zero()); M];
+        for t in 0..M {
+            of_lane[t] = sums[t][v];
         }
+        emit(row, lane + v * T::LANES, &of_lane);
     }
 }
 
@@ -115,16 +150,27 @@ pub(crate) fn accumulate<T: Scalar, S: Simd, const PAIRS: usize>(
 ) {
     let mut d = 0;
     while d < p {
-        let height = if p - d >= TILE { TILE } else { 1 };
+        let height = match p - d {
+            TALL.. if wide::<S>() => TALL,
+            TILE.. => TILE,
+            _ => 1,
+        };
         let mut i = 0;
         while i < s {
-            let width = if s - i >= PAIR && (wide::<S>() || height == 1) { PAIR } else { 1 };
+            let width = match (height, s - i) {
+                (TALL, SIDE..) => SIDE,
+                (TILE, PAIR..) if wide::<S>() => PAIR,
+                (1, PAIR..) => PAIR,
+                _ => 1,
+            };
             let mut tiles = pairs;
             for (a, b) in &mut tiles {
                 (*a, *b) = (&a[d * BLOCK..(d + height) * BLOCK], &b[i * BLOCK..(i + width) * BLOCK]);
             }
             let out = &mut gram[d * s + i..];
             match (height, width) {
+                (TALL, SIDE) => accumulate_tile::<T, S, PAIRS, TALL, SIDE>(simd, tiles, live, out, s),
+                (TALL, _) => accumulate_tile::<T, S, PAIRS, TALL, 1>(simd, tiles, live, out, s),
                 (TILE, PAIR) => accumulate_tile::<T, S, PAIRS, TILE, PAIR>(simd, tiles, live, out, s),
                 (TILE, _) => accumulate_tile::<T, S, PAIRS, TILE, 1>(simd, tiles, live, out, s),
                 (_, PAIR) => accumulate_tile::<T, S, PAIRS, 1, PAIR>(simd, tiles, live, out, s),
@@ -186,11 +232,13 @@ mod tests {
     #[test]
     fn apply_equals_the_triple_loop() {
         let fuses = crate::math::simd::fuses();
-        for (p, q, live) in [(1, 1, 8), (4, 3, 16), (7, 5, 24), (9, 2, BLOCK), (15, 4, 16)] {
+        for (p, q, live) in [(1, 1, 8), (4, 3, 16), (7, 5, 24), (9, 2, BLOCK), (15, 4, 40), (30, 3, BLOCK)] {
             let (a, b) = (noise(p * q, 1), noise(q * BLOCK, 2));
             let mut c = vec![0.0; p * BLOCK];
-            dispatch!(level(), simd => apply(simd, &a, q, &b, live, |row, lane, v| {
-                v.store_slice(&mut c[row * BLOCK + lane..row * BLOCK + lane + f64::LANES]);
+            dispatch!(level(), simd => apply(simd, &a, q, &b, live, |row, lane, vs| {
+                for (row, v) in (row..).zip(vs) {
+                    v.store_slice(&mut c[row * BLOCK + lane..row * BLOCK + lane + f64::LANES]);
+                }
             }));
             for (row, lane) in (0..p).flat_map(|row| (0..live).map(move |lane| (row, lane))) {
                 let naive = (0..q).fold(0.0, |sum, j| {
@@ -204,7 +252,7 @@ mod tests {
 
     #[test]
     fn accumulate_equals_the_triple_loop() {
-        for (p, s, live) in [(1, 1, 8), (4, 4, 16), (5, 9, 24), (2, 3, BLOCK)] {
+        for (p, s, live) in [(1, 1, 8), (4, 4, 16), (5, 9, 24), (2, 3, BLOCK), (25, 5, 40), (10, 7, BLOCK)] {
             let (a, b) = (noise(p * BLOCK, 3), noise(s * BLOCK, 4));
             let mut gram = vec![1.0; p * s];
             let pairs = [(&a[..], &b[..]); 2];

@@ -203,6 +203,11 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
         Vector::<T, S>::from_slice(self.simd, &from[row * BLOCK + lane..row * BLOCK + lane + T::LANES])
     }
 
+    #[inline(always)]
+    fn store(&self, x: Vector<T, S>, to: &mut [T], row: usize, lane: usize) {
+        x.store_slice(&mut to[row * BLOCK + lane..row * BLOCK + lane + T::LANES]);
+    }
+
     /// `x` with lanes of samples past the last set to 0.
     #[inline(always)]
     fn cut(&self, lane: usize, x: Vector<T, S>) -> Vector<T, S> {
@@ -244,12 +249,14 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
             self.input,
             self.live,
             #[inline(always)]
-            |d, lane, h| {
-                let h = if relu_hidden { self.relu(h) } else { h };
-                if self.objective.hidden_l1 != T::zero() {
-                    penalties[lane / T::LANES] += self.magnitude(h);
+            |first, lane, values| {
+                for (t, &h) in values.iter().enumerate() {
+                    let h = if relu_hidden { self.relu(h) } else { h };
+                    if self.objective.hidden_l1 != T::zero() {
+                        penalties[lane / T::LANES] += self.magnitude(h);
+                    }
+                    self.store(h, hidden, first + t, lane);
                 }
-                h.store_slice(&mut hidden[d * BLOCK + lane..d * BLOCK + lane + T::LANES]);
             },
         );
         apply(
@@ -259,17 +266,22 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
             hidden,
             self.live,
             #[inline(always)]
-            |i, lane, z| {
-                let z = z + bias[i];
-                let x = self.load(self.input, i, lane);
-                let target = if absolute { self.magnitude(x) } else { x };
-                let y = if relu_output { self.relu(z) } else { z };
-                let error = self.cut(lane, y - target);
-                let weighted = error * self.objective.weight[i];
-                losses[lane / T::LANES] += weighted * error;
-                let delta = weighted + weighted;
-                let delta = if relu_output { z.simd_gt(zero).select(delta, zero) } else { delta };
-                delta.store_slice(&mut residual[i * BLOCK + lane..i * BLOCK + lane + T::LANES]);
+            |first, lane, values| {
+                let (bias, weight) = (&bias[first..][..values.len()], &self.objective.weight[first..][..values.len()]);
+                let mut loss = losses[lane / T::LANES];
+                for (t, &z) in values.iter().enumerate() {
+                    let z = z + bias[t];
+                    let x = self.load(self.input, first + t, lane);
+                    let target = if absolute { self.magnitude(x) } else { x };
+                    let y = if relu_output { self.relu(z) } else { z };
+                    let error = self.cut(lane, y - target);
+                    let weighted = error * weight[t];
+                    loss += weighted * error;
+                    let delta = weighted + weighted;
+                    let delta = if relu_output { z.simd_gt(zero).select(delta, zero) } else { delta };
+                    self.store(delta, residual, first + t, lane);
+                }
+                losses[lane / T::LANES] = loss;
             },
         );
         let total = |parts: &[Vector<T, S>]| parts.iter().fold(zero, |sum, &part| sum + part).reduce_sum();
@@ -289,13 +301,15 @@ impl<T: Scalar, S: Simd> Pass<'_, T, S> {
             residual,
             self.live,
             #[inline(always)]
-            |d, lane, mut g| {
-                let h = self.load(hidden, d, lane);
-                if self.objective.hidden_l1 != T::zero() {
-                    g += h.simd_gt(zero).select(penalty, h.simd_lt(zero).select(zero - penalty, zero));
+            |first, lane, values| {
+                for (t, &g) in values.iter().enumerate() {
+                    let (h, mut g) = (self.load(hidden, first + t, lane), g);
+                    if self.objective.hidden_l1 != T::zero() {
+                        g += h.simd_gt(zero).select(penalty, h.simd_lt(zero).select(zero - penalty, zero));
+                    }
+                    let g = if relu_hidden { h.simd_gt(zero).select(g, zero) } else { g };
+                    self.store(g, back, first + t, lane);
                 }
-                let g = if relu_hidden { h.simd_gt(zero).select(g, zero) } else { g };
-                g.store_slice(&mut back[d * BLOCK + lane..d * BLOCK + lane + T::LANES]);
             },
         );
         let BlockGradient { encoder: to_encoder, decoder_transposed: to_decoder, bias, .. } = gradient;

@@ -73,10 +73,11 @@ impl<T: Scalar> Norm<T> {
         Ok(width)
     }
 
-    /// What is subtracted from a token, and what the rest is multiplied by.
-    pub(crate) fn statistics(&self, x: ArrayView1<'_, T>) -> (T, T) {
+    /// What is subtracted from a token, and what the rest is multiplied by. Where the variance is far above `ε` little is left
+    /// of the gradient, so that double precision is needed on the way.
+    fn statistics(&self, x: ArrayView1<'_, T>) -> (f64, f64) {
         let (centre, square) = self.kind.moments(&x);
-        (T::of(centre), T::of(1.0 / libm::sqrt(square + self.epsilon.as_f64())))
+        (centre, 1.0 / libm::sqrt(square + self.epsilon.as_f64()))
     }
 
     pub(super) fn forward(&self, x: &ArrayRef2<T>, out: &mut ArrayRef2<T>) {
@@ -85,7 +86,8 @@ impl<T: Scalar> Norm<T> {
         for (x, mut z) in parts(x, count, self.gamma.len()).rows().into_iter().zip(out.rows_mut()) {
             let (mean, scale) = self.statistics(x);
             for ((z, &x), (i, &gamma)) in z.iter_mut().zip(x).zip(self.gamma.iter().enumerate()) {
-                *z = gamma * (x - mean) * scale + self.beta.as_ref().map_or(T::zero(), |beta| beta[i]);
+                let beta = self.beta.as_ref().map_or(0.0, |beta| beta[i].as_f64());
+                *z = T::of(gamma.as_f64() * (x.as_f64() - mean) * scale + beta);
             }
         }
     }
@@ -108,19 +110,40 @@ impl<T: Scalar> Norm<T> {
         for ((x, g), mut out) in rows.rows().into_iter().zip(parts(by_output, count, width).rows()).zip(out.rows_mut())
         {
             let (mean, scale) = self.statistics(x);
-            let centred = |x: T| (x - mean) * scale;
-            let share = T::of(1.0 / width as f64);
-            let weighted = || g.iter().zip(&self.gamma).map(|(&g, &gamma)| g * gamma);
-            let along = || share * weighted().zip(x).map(|(g, &x)| g * centred(x)).sum::<T>();
-            let along = if of_scale { along() } else { T::zero() };
+            let centred = |x: T| (x.as_f64() - mean) * scale;
+            let weighted = || g.iter().zip(&self.gamma).map(|(&g, &gamma)| g.as_f64() * gamma.as_f64());
+            let share = 1.0 / width as f64;
+            let along = || share * weighted().zip(x).map(|(g, &x)| g * centred(x)).sum::<f64>();
+            let along = if of_scale { along() } else { 0.0 };
             let level = match self.kind {
-                NormKind::Layer => share * weighted().sum::<T>(),
-                NormKind::RootMeanSquare => T::zero(),
+                NormKind::Layer => share * weighted().sum::<f64>(),
+                NormKind::RootMeanSquare => 0.0,
             };
             for ((out, g), &x) in out.iter_mut().zip(weighted()).zip(x) {
-                *out = scale * (g - level - along * centred(x));
+                *out = T::of(scale * (g - level - along * centred(x)));
             }
         }
         gradient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn the_gradient_keeps_its_digits_in_single_precision() {
+        // two values far apart: the derivative is all but 0, a small difference of large terms
+        for kind in [NormKind::Layer, NormKind::RootMeanSquare] {
+            let (x, g) = (array![[1.5_f32, -0.7], [300.0, 299.0]], array![[0.3_f32, -1.1], [2.0, 0.7]]);
+            let single = Norm::new(kind, array![1.1_f32, 0.8], None, 1e-6).unwrap();
+            let double =
+                Norm::new(kind, array![f64::from(1.1_f32), f64::from(0.8_f32)], None, f64::from(1e-6_f32)).unwrap();
+            let exact = double.vjp(&x.mapv(f64::from), &g.mapv(f64::from));
+            for (found, exact) in single.vjp(&x, &g).iter().zip(&exact) {
+                assert!((f64::from(*found) - exact).abs() <= 1e-6 * exact.abs(), "{kind:?}: {found} against {exact}");
+            }
+        }
     }
 }

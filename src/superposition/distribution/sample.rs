@@ -191,11 +191,15 @@ fn fresh_values<T: Scalar>(stream: &mut Stream, words: &mut [u32; 2 * BATCH]) {
 #[inline(always)]
 fn thin<T: Scalar, S: Simd>(_: S, words: &[u32], value: Value, p: T, out: &mut [T]) {
     let inverse = T::one() / p;
-    // no iterator over both: what it calls may be compiled apart, and then not as vectors
-    for (i, slot) in out.iter_mut().enumerate() {
+    // as long as needed: a loop that might panic leaves a vector's worth of turns undone, and ends one by one
+    let words = &words[..out.len() * T::RANDOM_WORDS];
+    // no iterator: what it calls may be compiled apart, and then not as vectors
+    let mut i = 0;
+    while i < out.len() {
         let u = T::uniform_from(&words[i * T::RANDOM_WORDS..(i + 1) * T::RANDOM_WORDS]);
         let present = shape(value, u * inverse);
-        *slot = if u < p { present } else { T::zero() };
+        out[i] = if u < p { present } else { T::zero() };
+        i += 1;
     }
 }
 

@@ -312,17 +312,17 @@ pub(crate) fn check_finite<T: Scalar, D: Dimension>(what: &'static str, x: &Arra
     }
 }
 
-/// Whether all of many values are finite: 0 times any other value is not 0. Lanes of their own keep it to whole vectors.
-fn all_finite<T: Scalar>(values: &[T]) -> bool {
-    const LANES: usize = 16;
-    let (groups, rest) = values.as_chunks::<LANES>();
-    let mut sums = [T::zero(); LANES];
+/// Whether all values are finite: 0 times any other is not 0.
+pub(crate) fn all_finite<T: Scalar>(values: &[T]) -> bool {
+    // no early end: a sum without branches reads as fast as memory gives
+    let mut sums = [T::zero(); 16];
+    let (groups, rest) = values.as_chunks::<16>();
     for group in groups {
-        for (sum, &value) in sums.iter_mut().zip(group) {
-            *sum += value * T::zero();
+        for lane in 0..16 {
+            sums[lane] += group[lane] * T::zero();
         }
     }
-    sums.iter().all(|&sum| sum == T::zero()) && rest.iter().all(|value| value.is_finite())
+    sums.iter().all(|sum| *sum == T::zero()) && rest.iter().all(|value| value.is_finite())
 }
 
 /// Checks that every element of `x` satisfies `accepts`, which `expected` says in words; NaN must fail it.
@@ -359,6 +359,16 @@ mod tests {
         let w = array![[1.0, f64::NAN], [0.0, 2.0]];
         assert_eq!(check_finite("w", &w), Err(Error::NotFinite { what: "w", index: 1 }));
         assert_eq!(check_finite("w", &w.t()), Err(Error::NotFinite { what: "w", index: 2 }));
+    }
+
+    #[test]
+    fn one_value_that_is_not_finite_is_found_anywhere() {
+        assert!(all_finite(&[1.0_f32; 20]) && !all_finite(&[f32::NAN; 1]));
+        for at in 0..20 {
+            let mut x = [0.5_f64; 20];
+            x[at] = f64::NEG_INFINITY;
+            assert!(!all_finite(&x), "{at}");
+        }
     }
 
     #[test]

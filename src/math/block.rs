@@ -127,13 +127,15 @@ fn apply_tile<T: Scalar, S: Simd, const M: usize, const N: usize>(
         }
         j += 1;
     }
-    for v in 0..N {
+    let mut v = 0;
+    while v < N {
         // a copy: sums that are lent do not stay in registers before
         let mut of_lane = [Vector::<T, S>::splat(simd, T::zero()); M];
         for t in 0..M {
             of_lane[t] = sums[t][v];
         }
         emit(row, lane + v * T::LANES, &of_lane);
+        v += 1;
     }
 }
 

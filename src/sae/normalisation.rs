@@ -14,7 +14,7 @@
 
 use alloc::vec::Vec;
 
-use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis};
+use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis, CowArray, Ix2};
 
 use crate::error::{check_each, check_finite, check_not_empty};
 use crate::math::reduce::{norm, sum};
@@ -82,6 +82,15 @@ impl<T: Scalar> InputNormalisation<T> {
         let mut out = x.as_standard_layout().into_owned();
         let samples = out.rows_mut().into_iter().map(|mut row| self.apply_row(&mut row)).collect::<Result<_>>()?;
         Ok((out, Restore { samples }))
+    }
+
+    /// The inputs of [`Self::apply`], without a copy where they are as they should be.
+    pub(super) fn seen<'a>(&self, x: &'a ArrayRef2<T>) -> Result<CowArray<'a, T, Ix2>> {
+        if *self == Self::None && x.is_standard_layout() {
+            check_finite("x", x)?;
+            return Ok(x.view().into());
+        }
+        Ok(self.apply(x)?.0.into())
     }
 
     /// Normalises one finite sample in place; gives the scale and the shift that undo it.

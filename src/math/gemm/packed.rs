@@ -8,6 +8,7 @@ use super::kernel::width;
 use super::pack::{Operand, pack};
 use super::{DEPTH, skip};
 use crate::Scalar;
+use crate::error::all_finite;
 use crate::math::aligned::Aligned;
 
 /// A right operand `B: (k, n)` for [`Workspace::product_packed_into`](super::Workspace::product_packed_into): weights that
@@ -39,7 +40,7 @@ impl<T: Scalar> Packed<T> {
     #[must_use]
     pub fn new(b: &ArrayRef2<T>) -> Self {
         let mut packed = Self::of_columns(b.t());
-        packed.finite = skip::EXISTS && skip::all_finite(packed.panels());
+        packed.finite = skip::EXISTS && all_finite(packed.panels());
         packed
     }
 

@@ -71,19 +71,6 @@ pub(super) fn pays<T: Scalar>(a: &Operand<'_, T>, rows: usize, depth: &Range<usi
     present as f64 <= most * seen as f64
 }
 
-/// Whether all numbers are finite.
-pub(super) fn all_finite<T: Scalar>(numbers: &[T]) -> bool {
-    // no early end: a sum without branches reads as fast as memory gives
-    let mut sums = [T::zero(); 16];
-    let (groups, rest) = numbers.as_chunks::<16>();
-    for group in groups {
-        for lane in 0..16 {
-            sums[lane] += group[lane] * T::zero();
-        }
-    }
-    sums.iter().all(|sum| *sum == T::zero()) && rest.iter().all(|x| x.is_finite())
-}
-
 /// Rows of a block that start at row `first` of all of `C`.
 pub(super) struct Rows<'a, 'm, T> {
     pub(super) block: &'a Block<'a, 'm, T>,

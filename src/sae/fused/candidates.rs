@@ -5,7 +5,7 @@ use core::cmp::Ordering;
 use core::ops::Range;
 
 use crate::Scalar;
-use crate::math::simd::{Simd, SimdBase, SimdMask, Vector, dispatch, level, load_part};
+use crate::math::simd::{Select, Simd, SimdBase, SimdMask, Vector, dispatch, level, load_part};
 
 /// Vectors that are compared before anything is done about their hits.
 const TOGETHER: usize = 4;
@@ -165,15 +165,62 @@ pub(crate) fn keep_best<T: Scalar>(entries: &mut Vec<Entry<T>>, k: usize) -> Opt
     }
     // scores that passed a bar are numbers
     let mut scores: Vec<T> = entries.iter().map(|entry| entry.score).collect();
-    let falling = |a: &T, b: &T| b.partial_cmp(a).unwrap_or(Ordering::Equal);
-    let last = *scores.select_nth_unstable_by(k - 1, falling).1;
-    let mut room = k - scores[..k].iter().filter(|&&score| score > last).count();
-    entries.retain(|entry| {
-        let equal = entry.score == last && room > 0;
-        room -= usize::from(equal);
-        equal || entry.score > last
+    let last = dispatch!(level(), simd => split(simd, &scores, k)).unwrap_or_else(|| {
+        let falling = |a: &T, b: &T| b.partial_cmp(a).unwrap_or(Ordering::Equal);
+        *scores.select_nth_unstable_by(k - 1, falling).1
     });
+    let mut room = k - entries.iter().filter(|entry| entry.score > last).count();
+    let mut kept = 0;
+    // every entry is copied, kept or not: no guess at what comes next can be wrong
+    for index in 0..entries.len() {
+        let entry = entries[index];
+        let equal = entry.score == last && room > 0;
+        entries[kept] = entry;
+        kept += usize::from(equal || entry.score > last);
+        room -= usize::from(equal);
+    }
+    entries.truncate(kept);
     Some(last)
+}
+
+/// Halvings of the range of scores before another way is taken.
+const HALVINGS: usize = 24;
+
+/// The `k`-th largest of more than `k` scores, found by counting those above a bar in the middle; `None` where that finds no
+/// bar that lets `k` pass, as with equal scores.
+#[inline(always)]
+fn split<T: Scalar, S: Simd>(simd: S, scores: &[T], k: usize) -> Option<T> {
+    let (lanes, rest) = scores.split_at(scores.len() - scores.len() % T::LANES);
+    let (mut low, mut high) = (Vector::<T, S>::splat(simd, scores[0]), Vector::<T, S>::splat(simd, scores[0]));
+    for at in (0..lanes.len()).step_by(T::LANES) {
+        let some = Vector::<T, S>::from_slice(simd, &lanes[at..at + T::LANES]);
+        (low, high) = (low.min(some), high.max(some));
+    }
+    let mut low = rest.iter().fold(low.reduce_min(), |low, &score| low.min(score));
+    let mut high = rest.iter().fold(high.reduce_max(), |high, &score| high.max(score));
+    for _ in 0..HALVINGS {
+        let bar = low + (high - low) * T::of(0.5);
+        let bars = Vector::<T, S>::splat(simd, bar);
+        // the least above the bar
+        let (mut above, mut least) = (0, Vector::<T, S>::splat(simd, high));
+        for at in (0..lanes.len()).step_by(T::LANES) {
+            let some = Vector::<T, S>::from_slice(simd, &lanes[at..at + T::LANES]);
+            let passes = some.simd_gt(bars);
+            above += passes.to_bitmask().count_ones() as usize;
+            least = least.min(passes.select(some, least));
+        }
+        above += rest.iter().filter(|score| **score > bar).count();
+        match above.cmp(&k) {
+            Ordering::Equal => {
+                return Some(
+                    rest.iter().filter(|score| **score > bar).fold(least.reduce_min(), |least, &s| least.min(s)),
+                );
+            }
+            Ordering::Greater => low = bar,
+            Ordering::Less => high = bar,
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -207,6 +254,32 @@ mod tests {
             let expected: Vec<usize> = top_k(&shifted, k).into_iter().filter(|&i| shifted[i] > 0.0).collect();
             let found: Vec<usize> = candidates.finish().iter().map(|entry| entry.latent as usize).collect();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn the_best_are_kept_whatever_the_scores() {
+        let mut stream = Seed(4).stream(0, 0);
+        for round in 0..if cfg!(miri) { 6 } else { 200 } {
+            let n = 1 + below(&mut stream, 200);
+            let mut scores = vec![0.0_f64; n];
+            fill_normal(&mut stream, 1.0, &mut scores);
+            match round % 6 {
+                0 => scores.iter_mut().for_each(|score| *score = (*score * 2.0).round()),
+                1 => scores.fill(-1.5),
+                2 => scores[0] = f64::INFINITY,
+                3 => scores.iter_mut().for_each(|score| *score *= 1e300),
+                4 => scores[n - 1] = f64::NEG_INFINITY,
+                _ => {}
+            }
+            let k = below(&mut stream, n + 2);
+            let entry = |(latent, &score)| Entry { score, latent: u32::try_from(latent).unwrap(), z: score };
+            let mut entries: Vec<Entry<f64>> = scores.iter().enumerate().map(entry).collect();
+            let last = keep_best(&mut entries, k);
+            let expected = top_k(&scores, k);
+            assert!(entries.iter().map(|entry| entry.latent as usize).eq(expected.iter().copied()), "round {round}");
+            let worst = expected.iter().map(|&i| scores[i]).reduce(f64::min);
+            assert_eq!(last, if k < n { worst } else { None }, "round {round}");
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayRef2, ArrayView1};
 
 use super::rows::{add_rows, dot};
 use super::select::{Row, Selection};
@@ -40,7 +40,7 @@ struct Penalty<T> {
 pub(super) fn decode<T: Scalar>(
     sae: &Sae<T>,
     context: &Context<'_, T>,
-    x: &Array2<T>,
+    x: &ArrayRef2<T>,
     scale: T,
     selection: &mut Selection<T>,
     workspace: &mut Workspace<T>,
@@ -173,7 +173,7 @@ fn penalty<T: Scalar>(sae: &Sae<T>, context: &Context<'_, T>, selection: &Select
 pub(super) fn decode_aux<T: Scalar>(
     sae: &Sae<T>,
     context: &Context<'_, T>,
-    x: &Array2<T>,
+    x: &ArrayRef2<T>,
     decoded: &Decoded<T>,
     selection: &mut Selection<T>,
     workspace: &mut Workspace<T>,

@@ -14,7 +14,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
 
 use super::rows::dot;
 use super::{Workspace, is_plain};
@@ -53,7 +53,7 @@ pub(in crate::sae) fn covers<T: Scalar>(sae: &Sae<T>, loss: &Loss, target: bool)
 pub(in crate::sae) fn pass<T: Scalar>(
     sae: &Sae<T>,
     loss: &Loss,
-    x: &Array2<T>,
+    x: &ArrayRef2<T>,
     scale: T,
     workspace: &mut Workspace<T>,
 ) -> Result<DensePass<T>> {
@@ -320,7 +320,7 @@ fn fired<T: Scalar>(blocks: &[Forward<'_, T>], m: usize) -> Vec<bool> {
 }
 
 /// Turns products into gradients by outputs, `slope` times the errors; returns the sum of the squared errors.
-fn errors<T: Scalar>(output: &mut Array2<T>, x: &Array2<T>, bias: &Array1<T>, slope: T) -> f64 {
+fn errors<T: Scalar>(output: &mut Array2<T>, x: &ArrayRef2<T>, bias: &Array1<T>, slope: T) -> f64 {
     let d = x.ncols();
     let mut pieces: Vec<_> = (output.as_slice_mut().unwrap_or(&mut []).chunks_mut(SAMPLES * d))
         .zip(x.as_slice().unwrap_or(&[]).chunks(SAMPLES * d))

@@ -24,7 +24,7 @@ pub(crate) use rows::{add_rows, dot};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ndarray::{Array2, ArrayRef2};
+use ndarray::ArrayRef2;
 
 use super::activation::Activation;
 use super::aux::centred_squares;
@@ -56,7 +56,7 @@ pub(crate) struct Workspace<T> {
     /// Features and gradients by pre-activations of the dense route, `(b, m)` each.
     features: Vec<T>,
     by_z: Vec<T>,
-    /// Lowest score that the last batch top-k chose.
+    /// About the lowest score that was chosen from the last batch.
     lowest: Option<T>,
 }
 
@@ -128,7 +128,7 @@ pub(super) fn step<T: Scalar>(
     sae: &mut Sae<T>,
     moments: &mut Moments<T>,
     context: &Context<'_, T>,
-    x: &Array2<T>,
+    x: &ArrayRef2<T>,
     workspace: &mut Workspace<T>,
 ) -> Result<Outcome<T>> {
     check_not_empty("x", x)?;
@@ -159,7 +159,7 @@ pub(super) fn step<T: Scalar>(
 pub(super) fn dense_pass<T: Scalar>(
     sae: &Sae<T>,
     loss: &Loss,
-    x: &Array2<T>,
+    x: &ArrayRef2<T>,
     workspace: &mut Workspace<T>,
 ) -> Result<dense::DensePass<T>> {
     sae.check_input(x)?;

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 
 use super::candidates::{Candidates, Entry, Scoring, keep_best};
 use super::{Context, Workspace};
@@ -67,6 +67,15 @@ struct Block<T> {
     aux: Vec<Candidates<T>>,
 }
 
+impl<T: Scalar> Block<T> {
+    /// Leaves the chosen of each row.
+    fn cut(&mut self) {
+        for row in &mut self.rows {
+            row.finish();
+        }
+    }
+}
+
 /// Dead latents that an auxiliary loss looks for in the same pass.
 #[derive(Clone, Copy, Default)]
 struct Extra<'a> {
@@ -95,10 +104,7 @@ pub(super) fn select<T: Scalar>(
 ) -> Selection<T> {
     let extra = Extra { aux: context.loss.aux, dead: context.dead };
     match &sae.activation {
-        Activation::TopK { k, .. } => {
-            let blocks = search(sae, &Search::new(sae, extra, *k, T::zero()), centred, workspace);
-            finish(blocks, |entry| rectify(entry.z))
-        }
+        Activation::TopK { k, .. } => finish(top_k(sae, extra, *k, centred, workspace), |entry| rectify(entry.z)),
         Activation::BatchTopK { k, .. } => batch_top_k(sae, extra, *k, centred, workspace),
         Activation::JumpRelu { threshold } => jump_relu(sae, context, threshold, centred, workspace),
         _ => {
@@ -127,7 +133,7 @@ pub(super) fn features<T: Scalar>(
     // a feature of 0 is none: nothing at or below 0 is looked for where features are rectified
     Some(match &sae.activation {
         Activation::Relu => find(usize::MAX, T::zero(), None),
-        Activation::TopK { k, .. } => find(*k, T::zero(), None),
+        Activation::TopK { k, .. } => finish(top_k(sae, extra, *k, centred, workspace), |entry| entry.z).rows,
         Activation::BatchTopK { threshold: Some(bar), .. } => find(usize::MAX, bar.max(T::zero()), None),
         Activation::BatchTopK { k, .. } => batch_top_k(sae, extra, *k, centred, workspace).rows,
         Activation::JumpRelu { threshold } => find(usize::MAX, T::zero(), Some(threshold.to_vec())),
@@ -221,6 +227,38 @@ fn row_of<T: Scalar>(entries: &[Entry<T>], feature: &impl Fn(&Entry<T>) -> T) ->
     }
 }
 
+/// Rows of which one is asked how far down its choice went.
+const ASKED: usize = 16;
+
+/// The `k` best of each row, among all entries above a bar that the last batch suggests; rows that have fewer there look again.
+fn top_k<T: Scalar>(
+    sae: &Sae<T>,
+    extra: Extra<'_>,
+    k: usize,
+    centred: &Array2<T>,
+    workspace: &mut Workspace<T>,
+) -> (Vec<Block<T>>, usize) {
+    let floor = workspace.lowest.map_or_else(T::zero, |low| low.max(T::zero()) * T::of(0.9));
+    let (mut blocks, rows) = search(sae, &Search::new(sae, extra, k, floor), centred, workspace);
+    crate::math::par::for_each_mut(&mut blocks, |_, block| block.cut());
+    let place = |row: usize| (row / TILE_ROWS, row % TILE_ROWS);
+    let entries = |blocks: &[Block<T>], row: usize| blocks[place(row).0].rows[place(row).1].entries.len();
+    let short: Vec<usize> = (0..rows).filter(|&row| floor > T::zero() && entries(&blocks, row) < k).collect();
+    if !short.is_empty() {
+        let again = Search::new(sae, Extra::default(), k, T::zero());
+        let (mut others, _) = search(sae, &again, &centred.select(Axis(0), &short), workspace);
+        others.iter_mut().for_each(Block::cut);
+        for (row, other) in short.into_iter().zip(others.into_iter().flat_map(|block| block.rows)) {
+            blocks[place(row).0].rows[place(row).1] = other;
+        }
+    }
+    // where rows have fewer than `k` latents above 0, no bar is low enough
+    let full = (0..rows).step_by(ASKED).all(|row| entries(&blocks, row) == k);
+    let asked = (0..rows).step_by(ASKED).flat_map(|row| &blocks[place(row).0].rows[place(row).1].entries);
+    workspace.lowest = asked.map(|entry| entry.score).reduce(T::min).filter(|_| full);
+    (blocks, rows)
+}
+
 /// Bars that batch top-k tries before it looks at everything above 0.
 const GUESSES: usize = 3;
 
@@ -260,7 +298,7 @@ fn first_guess<T: Scalar>(
     workspace: &mut Workspace<T>,
 ) -> T {
     let rows = centred.nrows().min(TILE_ROWS);
-    let some = centred.slice_axis(ndarray::Axis(0), (0..rows).into()).to_owned();
+    let some = centred.slice_axis(Axis(0), (0..rows).into()).to_owned();
     let (mut blocks, _) = search(sae, &Search::new(sae, extra, usize::MAX, T::zero()), &some, workspace);
     cut_batch(&mut blocks, budget(k, rows)).map_or_else(T::zero, |low| low * T::of(0.5))
 }

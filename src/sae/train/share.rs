@@ -183,7 +183,7 @@ impl<T: Scalar> Trainer<T> {
         &mut self,
         loss: &Loss,
         dead: Option<&[bool]>,
-        x: &Array2<T>,
+        x: &ArrayRef2<T>,
         target: Option<&ArrayRef2<T>>,
     ) -> Result<SaeShare<T>> {
         let diverged = Error::Diverged { step: self.step, instance: 0 };

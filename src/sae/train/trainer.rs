@@ -222,10 +222,9 @@ impl<T: Scalar> Trainer<T> {
     pub(super) fn on_normalised<V>(
         &mut self,
         x: &ArrayRef2<T>,
-        work: impl FnOnce(&mut Self, &Array2<T>) -> Result<V>,
+        work: impl FnOnce(&mut Self, &ArrayRef2<T>) -> Result<V>,
     ) -> Result<V> {
-        let (normalised, restore) = self.sae.normalisation.apply(x)?;
-        drop(restore);
+        let normalised = self.sae.normalisation.seen(x)?;
         let activation = self.settings.activation_at(self.step, &self.sae.activation, self.sae.latents());
         let own = core::mem::replace(&mut self.sae.activation, activation);
         let outcome = work(self, &normalised);
@@ -240,7 +239,7 @@ impl<T: Scalar> Trainer<T> {
         }
     }
 
-    fn step_normalised(&mut self, x: &Array2<T>, target: Option<&ArrayRef2<T>>) -> Result<SaeStep<T>> {
+    fn step_normalised(&mut self, x: &ArrayRef2<T>, target: Option<&ArrayRef2<T>>) -> Result<SaeStep<T>> {
         let loss = self.settings.loss_at(self.step, self.coefficient);
         let dead = (self.tokens > 0).then(|| self.dead());
         let (learning_rate, adam) = self.settings.adam_at(self.step);

@@ -180,6 +180,7 @@ impl<T: Scalar> Search<T> {
     }
 }
 
+#[inline(never)]
 fn search<T: Scalar>(
     sae: &Sae<T>,
     search: &Search<T>,
@@ -227,6 +228,9 @@ fn row_of<T: Scalar>(entries: &[Entry<T>], feature: &impl Fn(&Entry<T>) -> T) ->
     }
 }
 
+/// Whether what one batch chose says where the next begins: a page loads every byte of its program, and trains little.
+const FROM_LAST: bool = !cfg!(target_arch = "wasm32");
+
 /// Rows of which one is asked how far down its choice went.
 const ASKED: usize = 16;
 
@@ -238,6 +242,9 @@ fn top_k<T: Scalar>(
     centred: &Array2<T>,
     workspace: &mut Workspace<T>,
 ) -> (Vec<Block<T>>, usize) {
+    if !FROM_LAST {
+        return search(sae, &Search::new(sae, extra, k, T::zero()), centred, workspace);
+    }
     let floor = workspace.lowest.map_or_else(T::zero, |low| low.max(T::zero()) * T::of(0.9));
     let (mut blocks, rows) = search(sae, &Search::new(sae, extra, k, floor), centred, workspace);
     crate::math::par::for_each_mut(&mut blocks, |_, block| block.cut());

@@ -37,3 +37,6 @@ pub(crate) mod simd;
 pub mod solve;
 pub mod stats;
 pub mod student;
+
+/// Whether ways exist that only pay for much data: a page loads every byte of its program, and has little.
+pub(crate) const FOR_MUCH_DATA: bool = !cfg!(target_arch = "wasm32");

@@ -29,6 +29,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use ndarray::{Array2, ArrayRef2, ArrayView2, ArrayViewMut2};
 
+use super::FOR_MUCH_DATA;
 use super::aligned::Aligned;
 use super::par;
 use super::simd::{Registers, registers_here};
@@ -207,7 +208,7 @@ impl<T: Scalar> Workspace<T> {
                 let right = b.block(&columns, &depth, right, &mut skips);
                 let output = if start == 0 { output } else { Output::Add };
                 let block = Block { a, right, depth, columns: columns.clone(), n, output };
-                if skip::EXISTS && skips {
+                if FOR_MUCH_DATA && skips {
                     block.multiply_skipping(c, buffer, present);
                 } else {
                     block.multiply(c, buffer);
@@ -250,7 +251,7 @@ impl<T: Scalar> Right<'_, T> {
         par::for_each_chunk_mut(&mut buffer[..panels * panel], panel, |index, panel| {
             let first = columns.start + index * width::<T>();
             pack(b, first..columns.end.min(first + width::<T>()), depth.clone(), width::<T>(), panel);
-            if skip::EXISTS && so_far.load(Relaxed) && !all_finite(panel) {
+            if FOR_MUCH_DATA && so_far.load(Relaxed) && !all_finite(panel) {
                 so_far.store(false, Relaxed);
             }
         });

@@ -4,11 +4,12 @@ use core::ops::Range;
 
 use ndarray::{ArrayRef2, ArrayView2};
 
+use super::DEPTH;
 use super::kernel::width;
 use super::pack::{Operand, pack};
-use super::{DEPTH, skip};
 use crate::Scalar;
 use crate::error::all_finite;
+use crate::math::FOR_MUCH_DATA;
 use crate::math::aligned::Aligned;
 
 /// A right operand `B: (k, n)` for [`Workspace::product_packed_into`](super::Workspace::product_packed_into): weights that
@@ -40,7 +41,7 @@ impl<T: Scalar> Packed<T> {
     #[must_use]
     pub fn new(b: &ArrayRef2<T>) -> Self {
         let mut packed = Self::of_columns(b.t());
-        packed.finite = skip::EXISTS && all_finite(packed.panels());
+        packed.finite = FOR_MUCH_DATA && all_finite(packed.panels());
         packed
     }
 

@@ -11,6 +11,7 @@ use super::kernel::{Output, VECTORS, add_vector, width};
 use super::pack::Operand;
 use super::{Block, DEPTH};
 use crate::Scalar;
+use crate::math::FOR_MUCH_DATA;
 use crate::math::simd::{
     Registers, Simd, SimdBase, SimdFloat, SimdMask, Vector, dispatch, level, load_part, registers, registers_here,
     store_part,
@@ -50,12 +51,9 @@ pub(super) const fn words(rows: usize) -> usize {
     rows * STRETCHES
 }
 
-/// Whether this way exists: a page loads every byte of its program, and its rectified layers are small.
-pub(super) const EXISTS: bool = !cfg!(target_arch = "wasm32");
-
 /// Whether so many numbers of `a` are 0 that this is the faster way; a few rows tell.
 pub(super) fn pays<T: Scalar>(a: &Operand<'_, T>, rows: usize, depth: &Range<usize>, columns: usize) -> bool {
-    if !EXISTS || a.transposed() || rows < LEAST_ROWS || columns <= width::<T>() {
+    if !FOR_MUCH_DATA || a.transposed() || rows < LEAST_ROWS || columns <= width::<T>() {
         return false;
     }
     let (mut present, mut seen) = (0, 0);

@@ -5,6 +5,7 @@ use core::cmp::Ordering;
 use core::ops::Range;
 
 use crate::Scalar;
+use crate::math::FOR_MUCH_DATA;
 use crate::math::simd::{Select, Simd, SimdBase, SimdMask, Vector, dispatch, level, load_part};
 
 /// Vectors that are compared before anything is done about their hits.
@@ -165,7 +166,7 @@ pub(crate) fn keep_best<T: Scalar>(entries: &mut Vec<Entry<T>>, k: usize) -> Opt
     }
     // scores that passed a bar are numbers
     let mut scores: Vec<T> = entries.iter().map(|entry| entry.score).collect();
-    let found = if HALVE { dispatch!(level(), simd => split(simd, &scores, k)) } else { None };
+    let found = if FOR_MUCH_DATA { dispatch!(level(), simd => split(simd, &scores, k)) } else { None };
     let last = found.unwrap_or_else(|| {
         let falling = |a: &T, b: &T| b.partial_cmp(a).unwrap_or(Ordering::Equal);
         *scores.select_nth_unstable_by(k - 1, falling).1
@@ -183,9 +184,6 @@ pub(crate) fn keep_best<T: Scalar>(entries: &mut Vec<Entry<T>>, k: usize) -> Opt
     entries.truncate(kept);
     Some(last)
 }
-
-/// Whether ranges of scores are halved: a page loads every byte of its program.
-const HALVE: bool = !cfg!(target_arch = "wasm32");
 
 /// Halvings of the range of scores before another way is taken.
 const HALVINGS: usize = 24;

@@ -8,7 +8,9 @@ use ndarray::{Array1, Array2, Axis};
 use super::candidates::{Candidates, Entry, Scoring, keep_best};
 use super::{Context, Workspace};
 use crate::Scalar;
+use crate::math::FOR_MUCH_DATA;
 use crate::math::gemm::streamed::{TILE_ROWS, Tile, for_each_tile, for_each_tile_of, row_blocks};
+use crate::math::par;
 use crate::sae::activation::{Activation, budget, rectify};
 use crate::sae::loss::AuxK;
 use crate::sae::model::Sae;
@@ -210,7 +212,7 @@ fn finish<T: Scalar>(
         found.extend(block.rows.into_iter().take(left).map(|candidates| (candidates, Row::default())));
     }
     for set in [&mut found, &mut aux] {
-        crate::math::par::for_each_chunk_mut(set, TILE_ROWS, |_, part| {
+        par::for_each_chunk_mut(set, TILE_ROWS, |_, part| {
             part.iter_mut().for_each(|(candidates, row)| *row = row_of(candidates.finish(), &feature));
         });
     }
@@ -228,9 +230,6 @@ fn row_of<T: Scalar>(entries: &[Entry<T>], feature: &impl Fn(&Entry<T>) -> T) ->
     }
 }
 
-/// Whether what one batch chose says where the next begins: a page loads every byte of its program, and trains little.
-const FROM_LAST: bool = !cfg!(target_arch = "wasm32");
-
 /// Rows of which one is asked how far down its choice went.
 const ASKED: usize = 16;
 
@@ -242,27 +241,26 @@ fn top_k<T: Scalar>(
     centred: &Array2<T>,
     workspace: &mut Workspace<T>,
 ) -> (Vec<Block<T>>, usize) {
-    if !FROM_LAST {
+    if !FOR_MUCH_DATA {
         return search(sae, &Search::new(sae, extra, k, T::zero()), centred, workspace);
     }
     let floor = workspace.lowest.map_or_else(T::zero, |low| low.max(T::zero()) * T::of(0.9));
     let (mut blocks, rows) = search(sae, &Search::new(sae, extra, k, floor), centred, workspace);
-    crate::math::par::for_each_mut(&mut blocks, |_, block| block.cut());
-    let place = |row: usize| (row / TILE_ROWS, row % TILE_ROWS);
-    let entries = |blocks: &[Block<T>], row: usize| blocks[place(row).0].rows[place(row).1].entries.len();
-    let short: Vec<usize> = (0..rows).filter(|&row| floor > T::zero() && entries(&blocks, row) < k).collect();
+    par::for_each_mut(&mut blocks, |_, block| block.cut());
+    let mut found: Vec<&mut Candidates<T>> = blocks.iter_mut().flat_map(|block| &mut block.rows).take(rows).collect();
+    let short: Vec<usize> = (0..rows).filter(|&row| floor > T::zero() && found[row].entries.len() < k).collect();
     if !short.is_empty() {
         let again = Search::new(sae, Extra::default(), k, T::zero());
         let (mut others, _) = search(sae, &again, &centred.select(Axis(0), &short), workspace);
         others.iter_mut().for_each(Block::cut);
         for (row, other) in short.into_iter().zip(others.into_iter().flat_map(|block| block.rows)) {
-            blocks[place(row).0].rows[place(row).1] = other;
+            *found[row] = other;
         }
     }
     // where rows have fewer than `k` latents above 0, no bar is low enough
-    let full = (0..rows).step_by(ASKED).all(|row| entries(&blocks, row) == k);
-    let asked = (0..rows).step_by(ASKED).flat_map(|row| &blocks[place(row).0].rows[place(row).1].entries);
-    workspace.lowest = asked.map(|entry| entry.score).reduce(T::min).filter(|_| full);
+    let asked = || found.iter().step_by(ASKED);
+    let lowest = asked().flat_map(|row| &row.entries).map(|entry| entry.score).reduce(T::min);
+    workspace.lowest = lowest.filter(|_| asked().all(|row| row.entries.len() == k));
     (blocks, rows)
 }
 
